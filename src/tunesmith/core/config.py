@@ -1,0 +1,11 @@
+"""The base of every typed configuration: frozen values, unknown keys refused, fields documented where they stand."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Config(BaseModel):
+    """A frozen, validated value. The string under a field is its documentation: meaning, unit, range, source."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)

@@ -1,0 +1,119 @@
+"""The wiring table: every kind a recipe can name, as lazy strings. Adding a kind is one file, one test, one row."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tunesmith.core.errors import RecipeError
+
+Table = Literal["stage", "source", "method", "trainable", "optimizer", "builder", "baseline", "engine", "metric"]
+
+
+@dataclass(frozen=True)
+class Wire:
+    """One kind: what a recipe writes, where its config and its code are, and how it is run."""
+
+    table: Table
+    kind: str
+    make: str
+    """``module:name`` of the code; opened only when it runs."""
+    config: str | None = None
+    """``module:name`` of its config class, in a module that imports nothing heavy."""
+    doc: str = ""
+    version: int = 1
+    """Part of the step key: raised when the same config and inputs would now give another result."""
+    is_heavy: bool = False
+    """Runs in a process of its own."""
+    interpreter: str | None = None
+    """The environment variable that names another Python to run it in; ``None``: this one."""
+
+
+def _row(table: Table, kind: str, make: str, config: str | None = None, doc: str = "", **more: Any) -> Wire:
+    return Wire(table, kind, f"tunesmith.{make}", None if config is None else f"tunesmith.{config}", doc, **more)
+
+
+# fmt: off
+_ROWS: list[Wire] = [
+    _row("stage", "ingest", "data.ingest:Ingest", "data.config:IngestConfig", "Reads a source into a dataset"),
+    _row("stage", "prepare", "data.prepare:Prepare", "data.config:PrepareConfig", "Cleans, checks and splits datasets"),
+    _row("stage", "base", "selection.base:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model"),
+    _row("stage", "features", "training.features:Features", "training.config:FeaturesConfig", "Runs the frozen base once over every row", is_heavy=True),
+    _row("stage", "baselines", "evaluation.baselines.stage:Baselines", "evaluation.config:BaselinesConfig", "Fits the cheap baselines a model must beat", is_heavy=True),
+    _row("stage", "train", "training.stage:Train", "training.config:TrainStageConfig", "Fine-tunes the model", is_heavy=True),
+    _row("stage", "evaluate", "evaluation.stage:Evaluate", "evaluation.config:EvaluateStageConfig", "Measures the model against the baselines", is_heavy=True),
+
+    _row("source", "csv", "data.sources.csv:CsvSource", "data.sources.csv:CsvConfig", "Comma, semicolon or tab separated text"),
+    _row("source", "jsonl", "data.sources.jsonl:JsonlSource", "data.sources.jsonl:JsonlConfig", "One JSON object a line"),
+    _row("source", "sql", "data.sources.sql:SqlSource", "data.sources.sql:SqlConfig", "A table or query of any database SQLAlchemy reaches"),
+
+    _row("method", "classify", "training.methods.classify:Classify", "training.methods.classify:ClassifyConfig", "One label per text: cross-entropy"),
+    _row("method", "regress", "training.methods.regress:Regress", "training.methods.regress:RegressConfig", "One number per text: squared error"),
+
+    _row("trainable", "full", "training.trainables.full:Full", "training.trainables.config:FullConfig", "Every weight learns"),
+    _row("trainable", "head", "training.trainables.head:HeadOnly", "training.trainables.config:HeadConfig", "Only a new head learns; the base runs once"),
+
+    _row("optimizer", "adamw", "training.optimizers:adamw", "training.config:AdamWConfig", "Adam with decoupled weight decay"),
+    _row("optimizer", "adam", "training.optimizers:adam", "training.config:AdamConfig", "Adam, weight decay in the gradient"),
+    _row("optimizer", "sgd", "training.optimizers:sgd", "training.config:SgdConfig", "Stochastic gradient descent with momentum"),
+
+    _row("baseline", "majority", "evaluation.baselines.majority:Majority", None, "The most frequent label of the training rows"),
+    _row("baseline", "mean", "evaluation.baselines.mean:Mean", None, "The mean target of the training rows"),
+    _row("baseline", "base_centroid", "evaluation.baselines.base_centroid:BaseCentroid", None, "Nearest class mean in the frozen base's space"),
+    _row("baseline", "base_ridge", "evaluation.baselines.base_ridge:BaseRidge", None, "Ridge regression on the frozen base's features"),
+    _row("baseline", "tfidf", "evaluation.baselines.tfidf:Tfidf", None, "TF-IDF with logistic or ridge regression"),
+
+    _row("engine", "transformers", "engines.transformers:TransformersEngine", None, "Runs a model in this process"),
+]
+# fmt: on
+
+_added: list[Wire] = []
+
+
+def rows(table: Table) -> dict[str, Wire]:
+    """Every kind of a table by its name."""
+    return {wire.kind: wire for wire in (*_ROWS, *_added) if wire.table == table}
+
+
+def wire(table: Table, kind: str) -> Wire:
+    """The row of a kind.
+
+    Raises: RecipeError naming the nearest known kind.
+    """
+    known = rows(table)
+    if kind in known:
+        return known[kind]
+    near = difflib.get_close_matches(kind, known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else None
+    raise RecipeError(f"there is no {table} of kind `{kind}`", seen=kind, allowed=", ".join(sorted(known)), next=hint)
+
+
+def load(path: str) -> Any:
+    """The object that ``module:name`` stands for."""
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@contextmanager
+def added(*wires: Wire) -> Iterator[None]:
+    """More rows for as long as the context lasts; child processes of it are given them too."""
+    _added.extend(wires)
+    try:
+        yield
+    finally:
+        for one in wires:
+            _added.remove(one)
+
+
+def dump_added() -> list[dict[str, Any]]:
+    """The added rows as JSON values, for a child process."""
+    return [asdict(one) for one in _added]
+
+
+def load_added(dumped: list[dict[str, Any]]) -> None:
+    """Take over the rows that a parent process had added."""
+    _added.extend(Wire(**one) for one in dumped)
