@@ -1,0 +1,79 @@
+"""Pre-trained encoders, from a folder that has been checked: safetensors only, no remote code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from tunesmith.core.errors import ModelError
+from tunesmith.numerics.pooling import Pooling, pool
+
+
+def load_encoder(folder: Path) -> nn.Module:
+    """The encoder of a Hugging Face folder, in float32 and evaluation mode."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    options: dict[str, Any] = {}
+    if config.model_type in ("bert", "roberta", "xlm-roberta", "electra", "camembert"):
+        # The pooler is a layer of the pre-training task: we pool ourselves, and it would only cost and never learn.
+        options["add_pooling_layer"] = False
+    try:
+        model: nn.Module = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            **options,
+        )
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        raise ModelError("the model's weights cannot be loaded", seen=f"{folder.name}: {error}") from error
+    return model.eval()
+
+
+class Head(nn.Module):
+    """Dropout and a linear layer over a pooled vector; ``forward`` gives logits (B, C), or values (B, 1)."""
+
+    def __init__(self, hidden: int, num_outputs: int, dropout: float, is_normalized: bool) -> None:
+        super().__init__()
+        self.is_normalized = is_normalized
+        self.scale = hidden**0.5 if is_normalized else 1.0
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(hidden, num_outputs)
+        nn.init.normal_(self.linear.weight, std=0.02)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, features_BD: Tensor) -> Tensor:
+        """Logits (B, C) in float32."""
+        features_BD = features_BD.float()
+        if self.is_normalized:
+            # A unit vector has entries of size 1/sqrt(D); scaled back, the linear layer learns at the usual rates.
+            features_BD = nn.functional.normalize(features_BD, dim=-1) * self.scale
+        logits_BC: Tensor = self.linear(self.dropout(features_BD))
+        return logits_BC
+
+
+class TextNetwork(nn.Module):
+    """An encoder, a pooling and a head as one network over token ids."""
+
+    def __init__(self, encoder: nn.Module, head: Head, pooling: Pooling) -> None:
+        super().__init__()
+        self.encoder, self.head, self.pooling = encoder, head, pooling
+
+    def features(self, tokens_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """The pooled vectors (B, D) in float32."""
+        output = self.encoder(input_ids=tokens_BT, attention_mask=mask_BT)
+        return pool(output.last_hidden_state, mask_BT, self.pooling)
+
+    def forward(self, tokens_BT: Tensor, mask_BT: Tensor) -> Tensor:
+        """Logits (B, C), or values (B, 1), in float32."""
+        logits_BC: Tensor = self.head(self.features(tokens_BT, mask_BT))
+        return logits_BC

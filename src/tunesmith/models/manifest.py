@@ -1,0 +1,101 @@
+"""``model.json``: what a model is, in one small file that everything downstream opens first."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from tunesmith.core.config import Config
+from tunesmith.core.errors import ModelError
+
+MANIFEST = "model.json"
+HEAD = "head.safetensors"
+ENCODER = "encoder"
+
+
+class BaseReference(Config):
+    """The pre-trained model that a model was made from."""
+
+    name: str
+    """As the recipe named it."""
+    digest: str
+    """Digest of the ``base`` artifact."""
+
+
+class NetworkShape(Config):
+    """What stands between the encoder and the answer."""
+
+    pooling: Literal["mean", "cls"]
+    """How token vectors become one vector."""
+    is_normalized: bool = False
+    """Whether the pooled vector is scaled to length 1 before the head."""
+    hidden: int
+    """Width of the pooled vector."""
+    dropout: float = 0.1
+    """Share of the pooled vector dropped while training."""
+
+
+class LengthPolicy(Config):
+    """What happens to texts longer than the model reads."""
+
+    max_tokens: int
+    """Tokens read, special tokens included."""
+    policy: Literal["truncate_right", "truncate_left", "drop", "refuse"] = "truncate_right"
+    """What was done in training; predictions always answer, truncated on the same side."""
+
+
+class Standardization(Config):
+    """Mean and deviation of the training target: the network predicts ``(target - mean) / std``."""
+
+    mean: float
+    """Mean of the training target."""
+    std: float
+    """Standard deviation of the training target."""
+
+
+class ModelManifest(Config):
+    """The manifest of a MODEL artifact."""
+
+    format: Literal[1] = 1
+    """Version of this file's layout."""
+    task: Literal["classify", "regress"]
+    """What the model answers."""
+    labels: tuple[str, ...] = ()
+    """Labels in the order of the network's outputs."""
+    target: Standardization | None = None
+    """For ``regress``: how outputs become values."""
+    base: BaseReference
+    """Where the weights come from."""
+    trainable: str
+    """What learned: ``full`` keeps its own encoder, ``head`` uses the base's."""
+    network: NetworkShape
+    """The network's shape."""
+    length: LengthPolicy
+    """The length policy."""
+
+    @property
+    def num_outputs(self) -> int:
+        """Width of the network's last layer."""
+        return len(self.labels) if self.task == "classify" else 1
+
+    def write(self, folder: Path) -> None:
+        """Put the manifest into a model's folder."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
+        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelManifest:
+        """The manifest of a model's folder.
+
+        Raises: ModelError where it is missing or of another format.
+        """
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise ModelError("this folder is no tunesmith model", seen=f"no {MANIFEST} in {folder.name}")
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValidationError as error:
+            raise ModelError(f"{MANIFEST} is damaged or from another version", seen=str(error)) from error
