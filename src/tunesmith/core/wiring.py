@@ -51,15 +51,15 @@ _ROWS: list[Wire] = [
     _row("source", "jsonl", "data.sources.jsonl:JsonlSource", "data.sources.jsonl:JsonlConfig", "One JSON object a line"),
     _row("source", "sql", "data.sources.sql:SqlSource", "data.sources.sql:SqlConfig", "A table or query of any database SQLAlchemy reaches"),
 
-    _row("method", "classify", "training.methods.classify:Classify", "training.methods.classify:ClassifyConfig", "One label per text: cross-entropy"),
-    _row("method", "regress", "training.methods.regress:Regress", "training.methods.regress:RegressConfig", "One number per text: squared error"),
+    _row("method", "classify", "training.methods.classify:Classify", "training.methods.config:ClassifyConfig", "One label per text: cross-entropy"),
+    _row("method", "regress", "training.methods.regress:Regress", "training.methods.config:RegressConfig", "One number per text: squared error"),
 
     _row("trainable", "full", "training.trainables.full:Full", "training.trainables.config:FullConfig", "Every weight learns"),
     _row("trainable", "head", "training.trainables.head:HeadOnly", "training.trainables.config:HeadConfig", "Only a new head learns; the base runs once"),
 
-    _row("optimizer", "adamw", "training.optimizers:adamw", "training.config:AdamWConfig", "Adam with decoupled weight decay"),
-    _row("optimizer", "adam", "training.optimizers:adam", "training.config:AdamConfig", "Adam, weight decay in the gradient"),
-    _row("optimizer", "sgd", "training.optimizers:sgd", "training.config:SgdConfig", "Stochastic gradient descent with momentum"),
+    _row("optimizer", "adamw", "training.optimizers:adamw", "training.optimizer_config:AdamWConfig", "Adam with decoupled weight decay"),
+    _row("optimizer", "adam", "training.optimizers:adam", "training.optimizer_config:AdamConfig", "Adam, weight decay in the gradient"),
+    _row("optimizer", "sgd", "training.optimizers:sgd", "training.optimizer_config:SgdConfig", "Stochastic gradient descent with momentum"),
 
     _row("baseline", "majority", "evaluation.baselines.majority:Majority", None, "The most frequent label of the training rows"),
     _row("baseline", "mean", "evaluation.baselines.mean:Mean", None, "The mean target of the training rows"),

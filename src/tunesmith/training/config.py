@@ -1,0 +1,182 @@
+"""What a recipe may say about training, and what the stages of training see of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tunesmith.core.config import Config
+from tunesmith.core.errors import RecipeError
+from tunesmith.core.kinds import one_of
+from tunesmith.training import vetted
+from tunesmith.training.optimizer_config import AdamWConfig, LearningRate
+from tunesmith.training.trainables.config import FullConfig
+
+if TYPE_CHECKING:
+    from tunesmith.training.methods.config import ClassifyConfig, RegressConfig
+    from tunesmith.training.optimizer_config import AdamConfig, SgdConfig
+    from tunesmith.training.trainables.config import HeadConfig
+
+    AnyMethod = ClassifyConfig | RegressConfig
+    AnyTrainable = FullConfig | HeadConfig
+    AnyOptimizer = AdamWConfig | AdamConfig | SgdConfig
+else:
+    AnyMethod = one_of("method")
+    AnyTrainable = one_of("trainable")
+    AnyOptimizer = one_of("optimizer")
+
+Task = Literal["classify", "regress"]
+Pooling = Literal["auto", "mean", "cls"]
+Precision = Literal["auto", "float32", "bfloat16"]
+LengthPolicy = Literal["truncate_right", "truncate_left", "drop", "refuse"]
+Count = Annotated[int, Field(ge=1, strict=True)]
+MaxTokens = Annotated[int, Field(ge=8, strict=True)] | Literal["auto"]
+
+
+class Schedule(Config):
+    """How the learning rate moves over the steps of a run."""
+
+    kind: Literal["linear", "cosine", "constant"] = "linear"
+    """After the warm-up: down to 0 in a line, down to 0 along half a cosine, or unchanged. Default: linear, as in BERT
+    (Devlin et al. 2019)."""
+    warmup: Annotated[int, Field(ge=0, strict=True)] | Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.1
+    """Steps in which the rate climbs from 0 to its peak: a share of all steps (0.1, below 1) or a whole number of them.
+    Default: the 10 % of Mosbach et al. 2021."""
+
+
+class EarlyStopping(Config):
+    """Stops when the validation rows say that nothing is learned any more."""
+
+    patience: Count = 2
+    """Validations in a row without a better value before training stops, 1 or more. Default: 2, vetted."""
+    metric: str | None = None
+    """What is watched: `loss` or a metric of the task; null: `loss`."""
+    min_delta: Annotated[float, Field(ge=0, strict=True)] = 0.0
+    """The smallest change that counts as better, in units of the metric, 0 or more. Default: any."""
+
+
+class TrainConfig(Config):
+    """One phase of training: what learns, by which objective, how far."""
+
+    method: AnyMethod | None = None
+    """The objective; null: the task's own (`classify`: cross-entropy, `regress`: squared error)."""
+    trainable: AnyTrainable = FullConfig()
+    """Which weights learn. Default: all of them, the best quality."""
+    optimizer: AnyOptimizer = AdamWConfig()
+    """How a gradient becomes a step. Default: AdamW."""
+    head_lr: LearningRate | None = None
+    """Peak learning rate of the new head, 0 < head_lr ≤ 10; null: the vetted one (training/vetted.py)."""
+    schedule: Schedule = Schedule()
+    """How the learning rate moves. Default: a tenth warm-up, then a line down to 0."""
+    batch: Count = 32
+    """Rows per optimizer step over all processes, 1 or more: part of the maths. Default: 32 (Devlin et al. 2019 use
+    16 or 32)."""
+    microbatch_tokens: Annotated[int, Field(ge=64, strict=True)] | Literal["auto"] = "auto"
+    """Most padded tokens in one forward-backward, 64 or more: memory only, it changes no result. `auto` fits it to
+    the machine."""
+    epochs: Count | None = None
+    """Passes over the training rows, 1 or more; null: the vetted number of what is trained (training/vetted.py)."""
+    max_steps: Count | None = None
+    """Ends training after this many optimizer steps, 1 or more, whatever `epochs` says; null: no such end."""
+    dropout: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.1
+    """Share of the features set to 0 in front of the head while training, from 0 up to 1. Default: BERT's 0.1."""
+    early_stopping: EarlyStopping | None = None
+    """Stops before `epochs` when validation gets no better; null: never. The best checkpoint is kept either way."""
+    clip: Annotated[float, Field(gt=0, strict=True)] | None = 1.0
+    """Largest norm of the whole gradient, above 0; a longer one is scaled down; null: none. Default: BERT's 1.0."""
+    precision: Precision = "auto"
+    """Arithmetic of the forward and backward pass. `auto`: bfloat16 where the processor is fast at it, else float32;
+    weights and optimizer state stay float32."""
+    max_tokens: MaxTokens = "auto"
+    """Longest text in tokens, special tokens counted, 8 or more. `auto`: what the training rows need, at most what
+    the model can hold."""
+    length_policy: LengthPolicy = "truncate_right"
+    """What happens to a longer text: its end or its start is cut, its row is dropped, or the run is refused. Every
+    cut and drop is counted. Default: the end is cut, as the embedded encoder was trained."""
+    pooling: Pooling = "auto"
+    """How token vectors become the text's vector: their mean, or the first one (`cls`). `auto`: as the base was
+    trained."""
+    validate_every: Annotated[float, Field(gt=0, strict=True)] = 1.0
+    """Epochs between two looks at the validation rows, above 0 (0.5: twice an epoch). Default: once an epoch."""
+    bucketing: bool = True
+    """Puts rows of like length into the same microbatch: less padding, the batches of the maths stay the same.
+    Default: on."""
+    checkpoint_every_s: Annotated[float, Field(ge=0, strict=True)] = 60.0
+    """Seconds between checkpoints to resume from, 0 or more (0: after every step). It changes no result."""
+
+    def for_task(self, task: Task) -> TrainStageConfig:
+        """What the train stage is given: nothing left open that does not depend on the machine.
+
+        Raises: RecipeError where the method is not one of the task's.
+        """
+        methods = vetted.METHODS[task]
+        if self.method is not None and self.method.kind not in methods:
+            raise RecipeError(
+                f"the method `{self.method.kind}` does not answer the task `{task}`",
+                seen=f"train.method: {self.method.kind}",
+                allowed=", ".join(methods),
+                next=f"leave `train.method` out, or write `task: {self.method.kind}`",
+            )
+        good = vetted.of(self.trainable.kind)
+        optimizer = self.optimizer
+        if optimizer.lr is None:
+            optimizer = optimizer.model_copy(update={"lr": vetted.rate(good.lr, optimizer.kind)})
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        fields |= {
+            "task": task,
+            "method": self.method or methods[0],
+            "optimizer": optimizer,
+            "head_lr": self.head_lr or vetted.rate(good.head_lr, optimizer.kind),
+            "epochs": self.epochs or good.epochs,
+        }
+        return TrainStageConfig.model_validate(fields)
+
+    def features(self) -> FeaturesConfig:
+        """What the features stage is given."""
+        return FeaturesConfig(
+            pooling=self.pooling,
+            max_tokens=self.max_tokens,
+            length_policy=self.length_policy,
+            precision=self.precision,
+        )
+
+
+class TrainStageConfig(TrainConfig):
+    """A phase of training as the stage sees it, vetted settings filled in; made by ``TrainConfig.for_task``."""
+
+    task: Task
+    """What the model answers with: a label (`classify`) or a number (`regress`)."""
+    method: AnyMethod
+    """The objective."""
+    head_lr: LearningRate
+    """Peak learning rate of the new head, 0 < head_lr ≤ 10."""
+    epochs: Count
+    """Passes over the training rows, 1 or more."""
+
+    @model_validator(mode="after")
+    def _has_rate(self) -> Self:
+        if self.optimizer.lr is None:
+            raise ValueError("the learning rate is open: build this with TrainConfig.for_task")
+        return self
+
+    @property
+    def lr(self) -> float:
+        """Peak learning rate of the pre-trained weights."""
+        assert self.optimizer.lr is not None
+        return self.optimizer.lr
+
+
+class FeaturesConfig(Config):
+    """How the frozen base turns rows into vectors, once for all who need them."""
+
+    pooling: Pooling = "auto"
+    """How token vectors become the text's vector: their mean, or the first one (`cls`). `auto`: as the base was
+    trained."""
+    max_tokens: MaxTokens = "auto"
+    """Longest text in tokens, special tokens counted, 8 or more. `auto`: what the rows need, at most what the model
+    can hold."""
+    length_policy: LengthPolicy = "truncate_right"
+    """What happens to a longer text: its end or its start is cut, its row is dropped, or the run is refused."""
+    precision: Precision = "auto"
+    """Arithmetic of the forward pass. `auto`: bfloat16 where the processor is fast at it, else float32."""
