@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, Union
 
 from pydantic import Field, SerializeAsAny, WrapValidator
+from pydantic_core import PydanticCustomError
 
 from tunesmith.core import wiring
 from tunesmith.core.config import Config
+from tunesmith.core.errors import RecipeError
 
 
 def one_of(table: wiring.Table) -> Any:
@@ -25,11 +27,16 @@ def one_of(table: wiring.Table) -> Any:
             value = {"kind": value}
         kind = value.get("kind") if isinstance(value, dict) else None
         if isinstance(kind, str) and kind not in configs:
-            wire = wiring.wire(table, kind)
+            try:
+                wire = wiring.wire(table, kind)
+            except RecipeError as error:
+                # A validation error lets pydantic go on, so that all that is wrong with a recipe is shown at once.
+                raise PydanticCustomError("tunesmith", "{what}", error.to_dict()) from None
             return wiring.load(wire.config or "").model_validate(value)
         return handler(value)
 
-    classes = tuple(configs.values())
+    classes: Any = tuple(configs.values())
     if len(classes) == 1:
-        return SerializeAsAny[Annotated[classes[0], WrapValidator(pick)]]
-    return SerializeAsAny[Annotated[Union[classes], Field(discriminator="kind"), WrapValidator(pick)]]  # noqa: UP007
+        return SerializeAsAny[Annotated[classes[0], WrapValidator(pick)]]  # type: ignore[misc]
+    choice: Any = Union[classes]  # noqa: UP007
+    return SerializeAsAny[Annotated[choice, Field(discriminator="kind"), WrapValidator(pick)]]  # type: ignore[misc]

@@ -206,28 +206,33 @@ class _Source:
         return str(node.value)
 
     def scalar(self, node: Any) -> Any:
-        """The value of a scalar by the core schema; what was quoted is text."""
+        """The value of a scalar; what was quoted is text."""
         text = str(node.value)
         if node.style is not None:
             return text
-        if text in NULLS:
-            return None
-        if text in BOOLS:
-            return BOOLS[text]
         try:
-            if INT.fullmatch(text):
-                return int(text)
-            if OCTAL.fullmatch(text) or HEX.fullmatch(text):
-                return int(text, 0)
+            return resolve(text)
         except ValueError:  # Python refuses to read thousands of digits
             self.refuse(node.start_mark, "a whole number with too many digits")
-        if FLOAT.fullmatch(text):
-            return float(text)
-        if INFINITE.fullmatch(text):
-            return float(text.replace(".", "", 1))
-        if text in NAN:
-            return float("nan")
-        return text
+
+
+def resolve(text: str) -> Any:
+    """What a plain scalar means by the core schema; the text itself where it is none of null, boolean and number."""
+    if text in NULLS:
+        return None
+    if text in BOOLS:
+        return BOOLS[text]
+    if INT.fullmatch(text):
+        return int(text)
+    if OCTAL.fullmatch(text) or HEX.fullmatch(text):
+        return int(text, 0)
+    if FLOAT.fullmatch(text):
+        return float(text)
+    if INFINITE.fullmatch(text):
+        return float(text.replace(".", "", 1))
+    if text in NAN:
+        return float("nan")
+    return text
 
 
 def _code_point(character: str | int) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
@@ -104,6 +104,15 @@ class TrainConfig(Config):
     Default: on."""
     checkpoint_every_s: Annotated[float, Field(ge=0, strict=True)] = 60.0
     """Seconds between checkpoints to resume from, 0 or more (0: after every step). It changes no result."""
+
+    @field_validator("trainable", "optimizer", mode="before")
+    @classmethod
+    def _default_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """`optimizer: {lr: 1e-4}` means the default optimizer."""
+        if isinstance(value, dict) and "kind" not in value:
+            default = cls.model_fields[info.field_name or ""].default
+            return {"kind": default.kind, **value}
+        return value
 
     def for_task(self, task: Task) -> TrainStageConfig:
         """What the train stage is given: nothing left open that does not depend on the machine.
