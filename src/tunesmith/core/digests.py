@@ -11,10 +11,14 @@ from typing import Any
 CHUNK_BYTES = 1 << 20
 
 
+def canonical(value: Any) -> bytes:
+    """A JSON value in the one form that digests are taken from: sorted keys, no spaces, no NaN, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
 def of_value(value: Any) -> str:
-    """The SHA-256 of a JSON value in canonical form (sorted keys, no spaces, no NaN)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """The SHA-256 of a JSON value in canonical form."""
+    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 def of_file(path: Path) -> str:

@@ -51,6 +51,8 @@ class Network:
 
     module: nn.Module
     is_trained: bool = True
+    reads: tuple[str, ...] = ("tokens", "mask")
+    """The columns its ``forward`` takes, in order."""
 
 
 @runtime_checkable
@@ -86,3 +88,11 @@ class HasPenalty(Protocol):
 
     def penalty(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """A scalar added once per optimizer step, after the loss is divided by its weight."""
+
+
+@runtime_checkable
+class HasScores(Protocol):
+    """A method that can say how good the model's outputs on held-out rows are, besides their loss."""
+
+    def scores(self, outputs: Any, rows: Sequence[Row]) -> Mapping[str, float]:
+        """Metric values from the model's outputs (rows, ...) as a float64 array, in the order of ``rows``."""

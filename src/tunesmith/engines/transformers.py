@@ -11,6 +11,8 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.numerics.batching import microbatches
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tunesmith.models.encoder import TextNetwork
     from tunesmith.models.manifest import ModelManifest
     from tunesmith.models.tokenizer import Tokenizer
@@ -52,25 +54,22 @@ class TransformersEngine:
     def _answer(self, texts: Sequence[str], capability: Capability) -> Iterator[Answer]:
         import torch
 
+        from tunesmith.numerics.padding import pad
+
         encoded = self.tokenizer.encode(texts)
         lengths = [len(one.ids) for one in encoded]
         for part in microbatches(range(len(texts)), lengths, BUDGET_TOKENS):
-            longest = max(lengths[place] for place in part)
-            tokens_BT = torch.zeros(len(part), longest, dtype=torch.long)
-            mask_BT = torch.zeros(len(part), longest, dtype=torch.long)
-            for at, place in enumerate(part):
-                tokens_BT[at, : lengths[place]] = torch.tensor(encoded[place].ids)
-                mask_BT[at, : lengths[place]] = 1
+            tokens_BT, mask_BT = pad([encoded[place].ids for place in part])
             with torch.inference_mode():
                 values_BC = self._values(tokens_BT, mask_BT, capability)
             for at, place in enumerate(part):
                 yield Answer(place, tuple(values_BC[at]), lengths[place], encoded[place].num_cut)
 
-    def _values(self, tokens_BT: object, mask_BT: object, capability: Capability) -> list[list[float]]:
+    def _values(self, tokens_BT: Tensor, mask_BT: Tensor, capability: Capability) -> list[list[float]]:
         import torch
 
         if capability == "embed":
-            features_BD = self.network.features(tokens_BT, mask_BT)  # type: ignore[arg-type]
+            features_BD = self.network.features(tokens_BT, mask_BT)
             return torch.nn.functional.normalize(features_BD, dim=-1).tolist()  # type: ignore[no-any-return]
         output_BC = self.network(tokens_BT, mask_BT).double()
         if self.manifest.task == "classify":

@@ -51,7 +51,8 @@ class EarlyStopping(Config):
     patience: Count = 2
     """Validations in a row without a better value before training stops, 1 or more. Default: 2, vetted."""
     metric: str | None = None
-    """What is watched: `loss` or a metric of the task; null: `loss`."""
+    """What is watched, here and for the best checkpoint: `loss` or a metric of the task; null: `f1_macro` for
+    classify, `mse` for regress."""
     min_delta: Annotated[float, Field(ge=0, strict=True)] = 0.0
     """The smallest change that counts as better, in units of the metric, 0 or more. Default: any."""
 
@@ -89,8 +90,8 @@ class TrainConfig(Config):
     """Arithmetic of the forward and backward pass. `auto`: bfloat16 where the processor is fast at it, else float32;
     weights and optimizer state stay float32."""
     max_tokens: MaxTokens = "auto"
-    """Longest text in tokens, special tokens counted, 8 or more. `auto`: what the training rows need, at most what
-    the model can hold."""
+    """Longest text in tokens, special tokens counted, 8 or more. `auto`: what the base was
+    trained to read (padding follows the rows, so short texts cost nothing more)."""
     length_policy: LengthPolicy = "truncate_right"
     """What happens to a longer text: its end or its start is cut, its row is dropped, or the run is refused. Every
     cut and drop is counted. Default: the end is cut, as the embedded encoder was trained."""
@@ -100,8 +101,8 @@ class TrainConfig(Config):
     validate_every: Annotated[float, Field(gt=0, strict=True)] = 1.0
     """Epochs between two looks at the validation rows, above 0 (0.5: twice an epoch). Default: once an epoch."""
     bucketing: bool = True
-    """Puts rows of like length into the same microbatch: less padding, the batches of the maths stay the same.
-    Default: on."""
+    """Draws the rows of an optimizer step from shuffled windows of 50 batches sorted by length, as transformers' length
+    grouping does: less padding, steps still change every epoch. Default: on."""
     checkpoint_every_s: Annotated[float, Field(ge=0, strict=True)] = 60.0
     """Seconds between checkpoints to resume from, 0 or more (0: after every step). It changes no result."""
 
@@ -183,8 +184,8 @@ class FeaturesConfig(Config):
     """How token vectors become the text's vector: their mean, or the first one (`cls`). `auto`: as the base was
     trained."""
     max_tokens: MaxTokens = "auto"
-    """Longest text in tokens, special tokens counted, 8 or more. `auto`: what the rows need, at most what the model
-    can hold."""
+    """Longest text in tokens, special tokens counted, 8 or more. `auto`: what the base was
+    trained to read."""
     length_policy: LengthPolicy = "truncate_right"
     """What happens to a longer text: its end or its start is cut, its row is dropped, or the run is refused."""
     precision: Precision = "auto"

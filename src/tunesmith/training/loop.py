@@ -1,0 +1,218 @@
+"""The one training loop. It knows steps, epochs, validation and checkpoints; it never asks which method it runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tunesmith.core.errors import Interrupted, StepError
+from tunesmith.core.method import HasCollect, Method, Row
+from tunesmith.core.stage import StepContext
+from tunesmith.numerics.batching import epoch_order
+from tunesmith.training import schedule
+from tunesmith.training.batch import length
+from tunesmith.training.checkpoint import Checkpoint, Checkpoints, optimizer_tensors, restore_optimizers
+from tunesmith.training.step import Networks, Taken, take
+from tunesmith.training.validation import Watch, evaluate
+
+MAX_POINTS = 400
+"""Loss points kept in the history: a longer run logs means over several steps."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of a run; everything here is part of the maths but the last three."""
+
+    batch: int
+    epochs: int
+    max_steps: int | None
+    schedule_kind: Any
+    warmup: float
+    clip: float | None
+    validate_every: float
+    is_bucketed: bool
+    seed: int
+    patience: int | None
+    watch: Watch
+    budget_tokens: int
+    checkpoint_every_s: float
+
+
+@dataclass
+class State:
+    """Where a run is. With the tensors it is all a resumed run needs: order and dropout follow from seed and step."""
+
+    step: int = 0
+    best_step: int = 0
+    best_value: float | None = None
+    num_worse: int = 0
+    is_stopped: bool = False
+    pending: list[tuple[float, float]] = field(default_factory=list)
+    """Loss and gradient norm of the steps since the last history line."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Loop:
+    """A fit: rows in, best weights out."""
+
+    def __init__(
+        self,
+        method: Method,
+        networks: Networks,
+        optimizers: Mapping[str, Optimizer],
+        rows: Mapping[str, Sequence[Row]],
+        settings: Settings,
+        context: StepContext,
+    ) -> None:
+        self.method, self.networks, self.optimizers = method, networks, dict(optimizers)
+        self.train_rows, self.validation_rows = rows["train"], rows["validation"]
+        self.settings, self.context = settings, context
+        self.checkpoints = Checkpoints(context.scratch / "checkpoints", context.warn)
+        self.objectives = method.objectives()
+        self.lengths = [length(row) for row in self.train_rows]
+        self.steps_per_epoch = math.ceil(len(self.train_rows) / settings.batch)
+        self.total_steps = min(settings.epochs * self.steps_per_epoch, settings.max_steps or 10**12)
+        self.validate_steps = max(1, round(settings.validate_every * self.steps_per_epoch))
+        self.log_every = max(1, self.total_steps // MAX_POINTS)
+        self.state = State()
+        self.best: dict[str, Tensor] = {}
+        self._order: tuple[int, list[list[int]]] = (-1, [])
+        self._saved_at_s = time.monotonic()
+
+    def fit(self) -> State:
+        """Train to the end and leave the best weights in the networks."""
+        self._resume()
+        while self.state.step < self.total_steps and not self.state.is_stopped:
+            self._one_step()
+            if self.state.step % self.validate_steps == 0 or self.state.step == self.total_steps:
+                self._validate()
+            if time.monotonic() - self._saved_at_s >= self.settings.checkpoint_every_s:
+                self._save()
+            self._check_cancelled()
+        if self.best:
+            self._load_weights(self.best)
+        return self.state
+
+    def _one_step(self) -> None:
+        step = self.state.step
+        # Dropout of a step depends on seed and step alone, so a resumed run needs no random state.
+        torch.manual_seed((self.settings.seed + 1) * 1_000_003 + step)
+        self._set_rates(step)
+        rows = self._rows_of(step)
+        self.networks.train(True)
+        taken: Taken | None = None
+        for objective in self.objectives:
+            if step % objective.every:
+                continue
+            try:
+                taken = take(
+                    objective,
+                    self.method,
+                    self.networks,
+                    self.optimizers[objective.trains],
+                    rows,
+                    budget_tokens=self.settings.budget_tokens,
+                    clip=self.settings.clip,
+                )
+            except StepError as error:
+                raise StepError(f"optimizer step {step}: {error.what}", seen=error.seen, next=error.next) from None
+            self.state.pending.append((taken.loss, taken.grad_norm))
+        self.state.step += 1
+        if self.state.step % self.log_every == 0 or self.state.step == self.total_steps:
+            self._log()
+        epoch = self.state.step / self.steps_per_epoch
+        note = f"epoch {epoch:.1f}" + (f" · loss {taken.loss:.3f}" if taken else "")
+        self.context.progress(self.state.step, self.total_steps, "steps", note)
+
+    def _rows_of(self, step: int) -> Sequence[Row]:
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if self._order[0] != epoch:
+            settings = self.settings
+            order = epoch_order(
+                self.lengths, settings.batch, seed=settings.seed, epoch=epoch, is_bucketed=settings.is_bucketed
+            )
+            self._order = (epoch, order)
+        rows: Sequence[Row] = [self.train_rows[index] for index in self._order[1][place]]
+        return list(self.method.collect(rows, step)) if isinstance(self.method, HasCollect) else rows
+
+    def _set_rates(self, step: int) -> float:
+        settings = self.settings
+        warmup = schedule.warmup_steps(settings.warmup, self.total_steps)
+        factor = schedule.factor(settings.schedule_kind, step, self.total_steps, warmup)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak_lr"] * factor
+        return factor
+
+    def _log(self) -> None:
+        losses, norms = zip(*self.state.pending, strict=True) if self.state.pending else ((), ())
+        self.state.pending = []
+        if not losses:
+            return
+        rate = next(iter(self.optimizers.values())).param_groups[0]["lr"]
+        line = {
+            "step": self.state.step,
+            "epoch": round(self.state.step / self.steps_per_epoch, 4),
+            "loss": sum(losses) / len(losses),
+            "lr": rate,
+            "grad_norm": sum(norms) / len(norms),
+        }
+        self.state.history.append(line)
+        self.context.metric(self.state.step, loss=line["loss"], lr=rate, grad_norm=line["grad_norm"])
+
+    def _validate(self) -> None:
+        if not self.validation_rows:
+            return
+        values = evaluate(self.method, self.networks, self.validation_rows, self.settings.budget_tokens)
+        state, watch = self.state, self.settings.watch
+        epoch = round(state.step / self.steps_per_epoch, 4)
+        state.history.append({"step": state.step, "epoch": epoch, "validation": values})
+        self.context.metric(state.step, **{f"validation_{name}": value for name, value in values.items()})
+        if watch.is_better(values, state.best_value):
+            state.best_value, state.best_step, state.num_worse = watch.value(values), state.step, 0
+            self.best = {name: tensor.clone() for name, tensor in self._weights().items()}
+        else:
+            state.num_worse += 1
+            patience = self.settings.patience
+            state.is_stopped = patience is not None and state.num_worse >= patience
+
+    def _check_cancelled(self) -> None:
+        try:
+            self.context.check_cancelled()
+        except Interrupted:
+            self._save()
+            raise
+
+    def _weights(self) -> dict[str, Tensor]:
+        trained = self.networks.trained()
+        return {f"{role}/{name}": tensor for role, tensors in trained.items() for name, tensor in tensors.items()}
+
+    def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, tensor in self._weights().items():
+                tensor.copy_(weights[name])
+
+    def _save(self) -> None:
+        weights = {name: tensor.contiguous() for name, tensor in self._weights().items()}
+        best = {} if self.state.best_step == self.state.step else self.best
+        moments = optimizer_tensors(self.optimizers)
+        self.checkpoints.save(self.state.step, Checkpoint(asdict(self.state), weights, best, moments))
+        self._saved_at_s = time.monotonic()
+
+    def _resume(self) -> None:
+        found = self.checkpoints.load()
+        if found is None:
+            return
+        self.state = State(**found.state)
+        self._load_weights(found.weights)
+        restore_optimizers(self.optimizers, found.optimizer)
+        if self.state.best_value is not None:
+            self.best = found.best or {name: tensor.clone() for name, tensor in found.weights.items()}
+        self.context.warn(f"resumed at step {self.state.step} of {self.total_steps}")

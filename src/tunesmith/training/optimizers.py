@@ -1,0 +1,46 @@
+"""Optimizers by their configs: PyTorch's own, with weight decay kept off biases and norms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from tunesmith.training.optimizer_config import AdamConfig, AdamWConfig, SgdConfig
+
+Groups = list[dict[str, Any]]
+
+
+def groups(parameters: Iterable[tuple[str, nn.Parameter]], *, lr: float, head_lr: float, weight_decay: float) -> Groups:
+    """Parameter groups: the new head may learn at its own rate; vectors (biases, norms) are never decayed."""
+    parts: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in parameters:
+        is_head = name.startswith("head.") or name.startswith("linear.")
+        parts.setdefault((is_head, parameter.ndim >= 2), []).append(parameter)
+    return [
+        {
+            "params": members,
+            "lr": head_lr if is_head else lr,
+            "peak_lr": head_lr if is_head else lr,
+            "weight_decay": weight_decay if is_decayed else 0.0,
+        }
+        for (is_head, is_decayed), members in sorted(parts.items(), key=lambda item: item[0])
+    ]
+
+
+def adamw(parameters: Groups, config: AdamWConfig) -> Optimizer:
+    """AdamW. Source: Loshchilov and Hutter 2019, algorithm 2."""
+    return torch.optim.AdamW(parameters, betas=config.betas, eps=config.eps, fused=True)
+
+
+def adam(parameters: Groups, config: AdamConfig) -> Optimizer:
+    """Adam with weight decay added to the gradient. Source: Kingma and Ba 2015, algorithm 1."""
+    return torch.optim.Adam(parameters, betas=config.betas, eps=config.eps, fused=True)
+
+
+def sgd(parameters: Groups, config: SgdConfig) -> Optimizer:
+    """SGD with momentum, Nesterov's where asked."""
+    return torch.optim.SGD(parameters, lr=1.0, momentum=config.momentum, nesterov=config.nesterov)

@@ -1,0 +1,199 @@
+"""The train stage: from splits and a base to a model, by the one loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+
+from tunesmith.core import wiring
+from tunesmith.core.artifact import Artifact
+from tunesmith.core.errors import DataError
+from tunesmith.core.method import HasNetworks, Method, Network, Row
+from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.models.folder import save_model
+from tunesmith.models.manifest import BaseReference, LengthPolicy, ModelManifest, NetworkShape, Standardization
+from tunesmith.training.config import TrainStageConfig
+from tunesmith.training.features import open_tokenizer
+from tunesmith.training.loop import Loop, Settings, State
+from tunesmith.training.memory import budget_tokens
+from tunesmith.training.optimizers import groups
+from tunesmith.training.precision import resolve
+from tunesmith.training.rows import read_split
+from tunesmith.training.step import Networks
+from tunesmith.training.targets import Labels, Scale
+from tunesmith.training.validation import Watch
+
+DEFAULT_WATCH = {"classify": "f1_macro", "regress": "mse"}
+
+
+class Train:
+    """Fine-tunes one phase."""
+
+    makes: ClassVar[Mapping[str, str]] = {"model": "model", "history": "history"}
+
+    def __init__(self, config: TrainStageConfig) -> None:
+        self.config = config
+
+    def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
+        """The facts of the model and of its history; the seed is set before anything is initialised."""
+        torch.manual_seed(context.seed)
+        config, splits = self.config, given["splits"]
+        examples = {name: read_split(splits, name) for name in ("train", "validation")}
+        target: Labels | Scale
+        if config.task == "classify":
+            target = Labels.of(splits.facts["labels"], examples["train"].labels)
+        else:
+            target = Scale.of(examples["train"].labels)
+        manifest = _manifest(config, given["base"], target)
+        trainable = wiring.load(wiring.wire("trainable", config.trainable.kind).make)(config.trainable)
+        method: Method = wiring.load(wiring.wire("method", config.method.kind).make)(config.method, target)
+
+        inputs = trainable.inputs({name: one.texts for name, one in examples.items()}, given, config)
+        rows: dict[str, list[Row]] = {}
+        for name, split in examples.items():
+            columns, cut = inputs[name]
+            kept = _kept(config, cut) if name == "train" else list(range(len(split)))
+            rows[name] = [
+                method.rows({"text": split.texts[place], "label": split.labels[place]}, lambda _, at=place: columns[at])
+                for place in kept
+            ]
+        lost = _lost(config, inputs["train"][1])
+        if lost["truncated_rows"] or lost["dropped_rows"]:
+            context.warn(_lost_words(lost, manifest.length.max_tokens))
+
+        model: Network = trainable.network(manifest, given["base"])
+        networks = Networks({"model": model, **_extra(method, model)}, resolve(config.precision))
+        state = Loop(method, networks, _optimizers(config, networks), rows, _settings(config, given, context), context).fit()
+        save_model(manifest, model.module, given["base"].path / "files", context.out / "model")  # type: ignore[arg-type]
+        num_trained = sum(one.numel() for one in model.module.parameters())
+        facts = {
+            **manifest.model_dump(mode="json"),
+            **_outcome(state, len(rows["train"]), config),
+            **lost,
+            "num_trained_parameters": num_trained,
+            "precision": networks.precision,
+        }
+        return {"model": facts, "history": _write_history(state, context)}
+
+
+def _manifest(config: TrainStageConfig, base: Artifact, target: Labels | Scale) -> ModelManifest:
+    tokenizer, pooling = open_tokenizer(base.path / "files", base.facts, config.features())
+    return ModelManifest(
+        task=config.task,
+        labels=target.names if isinstance(target, Labels) else (),
+        target=Standardization(mean=target.mean, std=target.std) if isinstance(target, Scale) else None,
+        base=BaseReference(name=base.facts["name"], digest=base.digest),
+        trainable=config.trainable.kind,
+        network=NetworkShape(
+            pooling=pooling,
+            is_normalized=bool(base.facts["is_normalized"]),
+            hidden=base.facts["hidden"],
+            dropout=config.dropout,
+        ),
+        length=LengthPolicy(max_tokens=tokenizer.max_tokens, policy=config.length_policy),
+    )
+
+
+def _extra(method: Method, model: Network) -> dict[str, Network]:
+    return dict(method.networks(model.module)) if isinstance(method, HasNetworks) else {}
+
+
+def _optimizers(config: TrainStageConfig, networks: Networks) -> dict[str, torch.optim.Optimizer]:
+    make = wiring.load(wiring.wire("optimizer", config.optimizer.kind).make)
+    return {
+        role: make(
+            groups(
+                network.module.named_parameters(),
+                lr=config.lr,
+                head_lr=config.head_lr,
+                weight_decay=config.optimizer.weight_decay,
+            ),
+            config.optimizer,
+        )
+        for role, network in networks.by_role.items()
+        if network.is_trained
+    }
+
+
+def _settings(config: TrainStageConfig, given: Given, context: StepContext) -> Settings:
+    stopping = config.early_stopping
+    return Settings(
+        batch=config.batch,
+        epochs=config.epochs,
+        max_steps=config.max_steps,
+        schedule_kind=config.schedule.kind,
+        warmup=config.schedule.warmup,
+        clip=config.clip,
+        validate_every=config.validate_every,
+        is_bucketed=config.bucketing,
+        seed=context.seed,
+        patience=None if stopping is None else stopping.patience,
+        watch=Watch(
+            (stopping.metric if stopping else None) or DEFAULT_WATCH[config.task],
+            0.0 if stopping is None else stopping.min_delta,
+        ),
+        budget_tokens=budget_tokens(config.microbatch_tokens, given["base"].facts),
+        checkpoint_every_s=config.checkpoint_every_s,
+    )
+
+
+def _kept(config: TrainStageConfig, cut: list[int]) -> list[int]:
+    """The training rows that the length policy keeps.
+
+    Raises: DataError under ``refuse`` where a row is too long, or where nothing is left.
+    """
+    too_long = [place for place, number in enumerate(cut) if number]
+    if too_long and config.length_policy == "refuse":
+        raise DataError(
+            "training texts are longer than the model reads, and train.length_policy is `refuse`",
+            seen=f"{len(too_long)} of {len(cut)} rows, {sum(cut)} tokens too many",
+            next="raise `train.max_tokens`, or set `train.length_policy: truncate_right`",
+        )
+    if config.length_policy != "drop":
+        return list(range(len(cut)))
+    kept = [place for place, number in enumerate(cut) if not number]
+    if not kept:
+        raise DataError("every training text is too long, and train.length_policy is `drop`", seen=f"{len(cut)} rows")
+    return kept
+
+
+def _lost(config: TrainStageConfig, cut: list[int]) -> dict[str, int]:
+    rows = sum(1 for number in cut if number)
+    is_dropped = config.length_policy == "drop"
+    return {
+        "truncated_rows": 0 if is_dropped else rows,
+        "num_truncated_tokens": 0 if is_dropped else sum(cut),
+        "dropped_rows": rows if is_dropped else 0,
+    }
+
+
+def _lost_words(lost: Mapping[str, int], max_tokens: int) -> str:
+    if lost["dropped_rows"]:
+        return f"{lost['dropped_rows']} training rows are longer than {max_tokens} tokens and were dropped"
+    return (
+        f"{lost['truncated_rows']} training rows are longer than {max_tokens} tokens: "
+        f"{lost['num_truncated_tokens']} tokens were cut off"
+    )
+
+
+def _outcome(state: State, num_rows: int, config: TrainStageConfig) -> dict[str, Any]:
+    return {
+        "steps": state.step,
+        "epochs": round(state.step * config.batch / num_rows, 2),
+        "best_step": state.best_step,
+        "best": state.best_value,
+        "watched": (config.early_stopping and config.early_stopping.metric) or DEFAULT_WATCH[config.task],
+        "stopped": "early: validation got no better" if state.is_stopped else "after the last step",
+        "rows": num_rows,
+    }
+
+
+def _write_history(state: State, context: StepContext) -> Facts:
+    folder = context.out / "history"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(line, sort_keys=True) for line in state.history]
+    (folder / "history.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"lines": len(lines), "steps": state.step}

@@ -1,0 +1,77 @@
+"""How good the model is on the validation rows while it trains, and whether that is better than before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tunesmith.core.errors import RecipeError
+from tunesmith.core.method import Columns, HasScores, Method, Row
+from tunesmith.numerics.batching import microbatches
+from tunesmith.training.batch import collate, length
+from tunesmith.training.precision import autocast
+from tunesmith.training.step import Networks
+
+LOWER_IS_BETTER = frozenset({"loss", "mse", "rmse", "mae"})
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The value that decides which checkpoint is best."""
+
+    metric: str
+    min_delta: float = 0.0
+
+    def value(self, values: Mapping[str, float]) -> float:
+        """The watched value of one validation.
+
+        Raises: RecipeError where the method does not measure it.
+        """
+        if self.metric not in values:
+            raise RecipeError(
+                "train.early_stopping.metric is not measured during training",
+                seen=self.metric,
+                allowed=", ".join(sorted(values)),
+            )
+        return values[self.metric]
+
+    def is_better(self, values: Mapping[str, float], best: float | None) -> bool:
+        """Whether a validation beats the best one so far; a tie, or a value that is no number, does not."""
+        value = self.value(values)
+        if best is None:
+            return True
+        gain = best - value if self.metric in LOWER_IS_BETTER else value - best
+        return gain > self.min_delta
+
+
+def evaluate(method: Method, networks: Networks, rows: Sequence[Row], budget_tokens: int) -> dict[str, float]:
+    """The mean loss of the first objective and the method's scores over the rows, without dropout."""
+    networks.train(False)
+    objective = method.objectives()[0]
+    total, weight = 0.0, 0.0
+    outputs: dict[int, np.ndarray] = {}
+    seen: list[torch.Tensor] = []
+
+    def forward(role: str, columns: Columns) -> torch.Tensor:
+        output = networks(role, columns)
+        if role == "model":
+            seen.append(output)
+        return output
+
+    lengths = [length(row) for row in rows]
+    with torch.inference_mode():
+        for part in microbatches(range(len(rows)), lengths, budget_tokens):
+            seen.clear()
+            with autocast(networks.precision, networks.device):
+                loss = objective.loss(forward, collate([rows[place] for place in part]))
+            total += float(loss.total)
+            weight += float(loss.weight)
+            if seen:
+                outputs.update(zip(part, seen[-1].double().numpy(), strict=True))
+    values = {"loss": total / weight if weight else 0.0}
+    if isinstance(method, HasScores) and len(outputs) == len(rows):
+        values |= dict(method.scores(np.stack([outputs[place] for place in range(len(rows))]), rows))
+    return values
