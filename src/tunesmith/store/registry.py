@@ -1,0 +1,125 @@
+"""Registered models: numbered versions under a name, and aliases that move between them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from tunesmith.core.errors import StoreError
+from tunesmith.store.database import reading, writing
+from tunesmith.store.paths import slug
+from tunesmith.store.records import AliasMove, ModelVersion
+from tunesmith.store.tables import ALIAS_HISTORY, ALIASES, ARTIFACTS, MODEL_VERSIONS
+
+_RACES = 1000
+
+
+def register(engine: Engine, project: str, name: str, digest: str, run_id: str | None, verdict: str | None) -> int:
+    """Give an artifact the next version number of a model."""
+    values = {"project_id": project, "name": name, "digest": digest, "run_id": run_id, "verdict": verdict}
+    for _ in range(_RACES):
+        with writing(engine) as connection:
+            where = (ARTIFACTS.c.project_id == project) & (ARTIFACTS.c.digest == digest)
+            if connection.execute(select(ARTIFACTS.c.digest).where(where)).scalar() is None:
+                raise StoreError("only an artifact on record can be registered", seen=f"{name}: {digest[:12]}")
+            mine = (MODEL_VERSIONS.c.project_id == project) & (MODEL_VERSIONS.c.name == name)
+            last = connection.execute(select(func.max(MODEL_VERSIONS.c.version)).where(mine)).scalar()
+            version: int = (last or 0) + 1
+            try:
+                # A point to fall back to: on a server, another process may take the number first.
+                with connection.begin_nested():
+                    connection.execute(insert(MODEL_VERSIONS).values(**values, version=version, created=_now()))
+            except IntegrityError:
+                continue
+        return version
+    raise StoreError(f"no version number of `{name}` could be had", seen=f"{_RACES} others were faster")
+
+
+def set_alias(engine: Engine, project: str, name: str, alias: str, version: int) -> None:
+    """Move an alias to a version and note the move."""
+    if slug(alias, "alias").isdigit():
+        raise StoreError(
+            "an alias cannot be a number: numbers are versions", seen=alias, next="for example `production`"
+        )
+    with writing(engine) as connection:
+        _pick(_versions(connection, project), name, version)
+        where = (ALIASES.c.project_id == project) & (ALIASES.c.name == name) & (ALIASES.c.alias == alias)
+        previous = connection.execute(select(ALIASES.c.version).where(where).with_for_update()).scalar()
+        key = {"project_id": project, "name": name, "alias": alias}
+        if previous is None:
+            connection.execute(insert(ALIASES).values(**key, version=version, moved_at=_now()))
+        else:
+            connection.execute(update(ALIASES).where(where).values(version=version, moved_at=_now()))
+        connection.execute(insert(ALIAS_HISTORY).values(**key, version=version, previous=previous, moved_at=_now()))
+
+
+def resolve(engine: Engine, project: str, name: str, alias_or_version: str | int) -> ModelVersion:
+    """The version that an alias or a number means."""
+    return _pick(versions(engine, project), name, alias_or_version)
+
+
+def versions(engine: Engine, project: str) -> list[ModelVersion]:
+    """Every version of every model, by name and number."""
+    with reading(engine) as connection:
+        return _versions(connection, project)
+
+
+def history(engine: Engine, project: str, name: str) -> list[AliasMove]:
+    """Every move of a model's aliases, the oldest first."""
+    table = ALIAS_HISTORY
+    where = (table.c.project_id == project) & (table.c.name == name)
+    with reading(engine) as connection:
+        rows = connection.execute(select(table).where(where).order_by(table.c.sequence)).all()
+    return [AliasMove(row.alias, row.version, row.previous, row.moved_at) for row in rows]
+
+
+def unknown(what: str, seen: str, known: Sequence[str]) -> StoreError:
+    """The error for a name that is not on record, with the nearest ones that are."""
+    near = difflib.get_close_matches(seen, known, n=3)
+    shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
+    return StoreError(
+        f"there is no {what} `{seen}`",
+        seen=seen,
+        allowed=shown or "none yet",
+        next=f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else None,
+    )
+
+
+def _versions(connection: Connection, project: str) -> list[ModelVersion]:
+    table = MODEL_VERSIONS
+    aliases: dict[tuple[str, int], list[str]] = {}
+    for row in connection.execute(select(ALIASES).where(ALIASES.c.project_id == project).order_by(ALIASES.c.alias)):
+        aliases.setdefault((row.name, row.version), []).append(row.alias)
+    query = select(table).where(table.c.project_id == project).order_by(table.c.name, table.c.version)
+    return [
+        ModelVersion(
+            row.name,
+            row.version,
+            row.digest,
+            row.run_id,
+            row.verdict,
+            row.created,
+            tuple(aliases.get((row.name, row.version), ())),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _pick(known: list[ModelVersion], name: str, alias_or_version: str | int) -> ModelVersion:
+    mine = [one for one in known if one.name == name]
+    if not mine:
+        raise unknown("model", name, sorted({one.name for one in known}))
+    wanted = str(alias_or_version)
+    for one in mine:
+        if wanted == str(one.version) or wanted in one.aliases:
+            return one
+    names = [alias for one in mine for alias in one.aliases] + [str(one.version) for one in reversed(mine)]
+    raise unknown(f"version or alias of `{name}`", wanted, names)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,194 @@
+"""The ledger's tables. Every one carries ``project_id``, and every key begins with it: projects never meet."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+HEAD = "0001"
+"""The newest migration; kept here so that opening an up-to-date ledger does not import alembic."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets the zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# Names for constraints, so that later migrations can name what they change.
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+# SQLite counts up by itself only in a column of exactly this type.
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _project() -> Column[str]:
+    return Column("project_id", String(128), ForeignKey("projects.id"), primary_key=True)
+
+
+PROJECTS = Table(
+    "projects",
+    METADATA,
+    Column("id", String(128), primary_key=True),
+    Column("created", UtcDateTime, nullable=False),
+)
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    # Order is this number, never the clock, which can be set back.
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("project_id", String(128), ForeignKey("projects.id"), nullable=False),
+    Column("id", String(128), nullable=False),
+    Column("name", String, nullable=False),
+    Column("task", String, nullable=False),
+    Column("recipe_digest", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("verdict", String),
+    Column("started", UtcDateTime),
+    Column("ended", UtcDateTime),
+    Column("error", JSON(none_as_null=True)),
+    Column("model_digest", String(64)),
+    UniqueConstraint("project_id", "id"),
+)
+
+STEPS = Table(
+    "steps",
+    METADATA,
+    _project(),
+    Column("key", String(128), primary_key=True),
+    Column("content_key", String(128), nullable=False),
+    Column("stage", String, nullable=False),
+    Column("name", String),
+    # done: it was run; aliased: an equal step's outputs were taken over.
+    Column("status", String(16), nullable=False),
+    Column("run_id", String(128)),
+    Column("started", UtcDateTime),
+    Column("ended", UtcDateTime, nullable=False),
+    Column("cost", JSON, nullable=False),
+    Index(None, "project_id", "content_key"),
+)
+
+ARTIFACTS = Table(
+    "artifacts",
+    METADATA,
+    _project(),
+    Column("digest", String(64), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("made_by", JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+)
+
+# Two steps can make equal bytes and still have other things to say about them, so an output keeps its own facts;
+# ``artifacts`` keeps those of the first.
+STEP_OUTPUTS = Table(
+    "step_outputs",
+    METADATA,
+    Column("project_id", String(128), primary_key=True),
+    Column("step_key", String(128), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("made_by", JSON, nullable=False),
+    ForeignKeyConstraint(["project_id", "step_key"], ["steps.project_id", "steps.key"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["project_id", "digest"], ["artifacts.project_id", "artifacts.digest"]),
+)
+
+LINEAGE = Table(
+    "lineage",
+    METADATA,
+    Column("project_id", String(128), primary_key=True),
+    Column("child", String(64), primary_key=True),
+    Column("parent", String(64), primary_key=True),
+    # The step that made the child from the parent: equal bytes can come from several.
+    Column("step_key", String(128), primary_key=True),
+    Column("position", Integer, nullable=False),
+    ForeignKeyConstraint(["project_id", "child"], ["artifacts.project_id", "artifacts.digest"]),
+    ForeignKeyConstraint(["project_id", "parent"], ["artifacts.project_id", "artifacts.digest"]),
+    Index(None, "project_id", "parent"),
+)
+
+RUN_STEPS = Table(
+    "run_steps",
+    METADATA,
+    Column("project_id", String(128), primary_key=True),
+    Column("run_id", String(128), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("name", String, nullable=False),
+    Column("step_key", String(128)),
+    Column("status", String(16), nullable=False),
+    ForeignKeyConstraint(["project_id", "run_id"], ["runs.project_id", "runs.id"]),
+)
+
+MODEL_VERSIONS = Table(
+    "model_versions",
+    METADATA,
+    _project(),
+    Column("name", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("digest", String(64), nullable=False),
+    Column("run_id", String(128)),
+    Column("verdict", String),
+    Column("created", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project_id", "digest"], ["artifacts.project_id", "artifacts.digest"]),
+)
+
+ALIASES = Table(
+    "aliases",
+    METADATA,
+    Column("project_id", String(128), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("alias", String(128), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("moved_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(
+        ["project_id", "name", "version"],
+        ["model_versions.project_id", "model_versions.name", "model_versions.version"],
+    ),
+)
+
+ALIAS_HISTORY = Table(
+    "alias_history",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("project_id", String(128), ForeignKey("projects.id"), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("alias", String(128), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("previous", Integer),
+    Column("moved_at", UtcDateTime, nullable=False),
+    Index(None, "project_id", "name"),
+)

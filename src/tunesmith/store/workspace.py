@@ -1,0 +1,131 @@
+"""The workspace: the folder that holds everything tunesmith keeps.
+
+``<root>/ledger.db``, ``<root>/runs/<id>/`` and, for each project, ``<root>/projects/<project>/`` with
+``blobs/sha256/``, ``steps/<key>/`` and ``subject.key``.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tunesmith.core.errors import StoreError
+from tunesmith.store.blobs import Blobs
+from tunesmith.store.files import collect_orphans, make_folder, reported, write_bytes
+from tunesmith.store.locks import locked
+from tunesmith.store.paths import confined, slug
+
+HOME_VARIABLE = "TUNESMITH_HOME"
+DEFAULT_FOLDER = ".tunesmith"
+DEFAULT_PROJECT = "default"
+KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where one project's runs, steps and blobs lie; making the value touches no disk, ``open`` does."""
+
+    root: Path
+    project: str = DEFAULT_PROJECT
+
+    def __post_init__(self) -> None:
+        slug(self.project, "project name")
+
+    @classmethod
+    def open(cls, root: Path | str | None = None, project: str = DEFAULT_PROJECT) -> Workspace:
+        """The workspace at ``root``, else ``TUNESMITH_HOME``, else ``./.tunesmith``: made if new, orphans removed."""
+        chosen = Path(root or os.environ.get(HOME_VARIABLE) or DEFAULT_FOLDER).expanduser().absolute()
+        workspace = cls(chosen, project)
+        if chosen.exists() and not chosen.is_dir():
+            raise StoreError(
+                "the workspace is not a folder",
+                seen=chosen,
+                next=f"name a folder in {HOME_VARIABLE}, or move that file away",
+            )
+        for folder in (workspace.folder, workspace._runs, workspace._steps, workspace._blobs):
+            make_folder(folder)
+        if not (chosen / ".gitignore").exists():
+            # Data and models do not belong into the repository that the workspace happens to stand in.
+            write_bytes(chosen / ".gitignore", b"*\n")
+        workspace.collect_orphans()
+        return workspace
+
+    @property
+    def ledger_url(self) -> str:
+        """The SQLAlchemy URL of the workspace's own ledger."""
+        from sqlalchemy import URL
+
+        return URL.create("sqlite", database=str(self.root / "ledger.db")).render_as_string()
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder."""
+        return confined(self.root, "projects", self.project)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The project's payloads."""
+        return Blobs(make_folder(self._blobs))
+
+    def run_folder(self, run_id: str) -> Path:
+        """The folder of a run, made if new: recipe, plan, events and report."""
+        return make_folder(confined(self._runs, slug(run_id, "run id")))
+
+    def step_folder(self, step_key: str) -> Path:
+        """The folder of a step with its ``out/`` and ``scratch/``, made if new."""
+        folder = confined(self._steps, slug(step_key, "step key"))
+        make_folder(folder / "out")
+        make_folder(folder / "scratch")
+        return folder
+
+    def lock(self, path: Path, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Hold the lock at a path; without ``wait``, a StoreError names who holds it."""
+        return locked(path, wait=wait)
+
+    def subject_key(self) -> bytes:
+        """The project's secret for hashing subjects: made once, the same for ever, readable by its owner alone."""
+        path = confined(self.folder, "subject.key")
+        if not path.exists():
+            with self.lock(self.folder / "subject.key.lock"):
+                if not path.exists():
+                    write_bytes(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
+        with reported("cannot read", path):
+            mode, key = stat.S_IMODE(path.stat().st_mode), path.read_bytes()
+        if mode & 0o077:
+            raise StoreError(
+                "other users can read the key that hides the subjects",
+                seen=f"{path} has mode {mode:04o}",
+                allowed="0600",
+                next=f"chmod 600 {path}",
+            )
+        if len(key) != KEY_BYTES:
+            raise StoreError(
+                "the key that hides the subjects is damaged",
+                seen=f"{len(key)} bytes in {path}",
+                allowed=f"{KEY_BYTES} bytes",
+                next="bring the file back from a backup; a new key would give every subject a new name",
+            )
+        return key
+
+    def collect_orphans(self) -> list[Path]:
+        """Delete what killed processes left unfinished anywhere in the workspace, and return the paths."""
+        folders = [self.root, self.folder, self._blobs, self._runs, self._steps]
+        folders += [folder for parent in (self._runs, self._steps) for folder in parent.iterdir() if folder.is_dir()]
+        return [folder / name for folder in folders for name in collect_orphans(folder)]
+
+    @property
+    def _runs(self) -> Path:
+        return confined(self.root, "runs")
+
+    @property
+    def _steps(self) -> Path:
+        return confined(self.folder, "steps")
+
+    @property
+    def _blobs(self) -> Path:
+        return confined(self.folder, "blobs", "sha256")
