@@ -1,0 +1,106 @@
+"""The table of metrics: what each is called, which way is better, and when it has no value."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tunesmith.core.errors import RecipeError
+from tunesmith.metrics import classification, regression
+
+Task = Literal["classify", "regress"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of one task; call it with targets and predictions for its value."""
+
+    name: str
+    task: Task
+    compute: Callable[[Any], NDArray[np.float64]]
+    """From the task's summary (``summarize``) to the value, one per resample."""
+    higher_is_better: bool = True
+    undefined: str = ""
+    """Why the value can be nan."""
+    same_to_it: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    """Brings predictions of any scale to a common one that this metric cannot tell from theirs."""
+
+    def __call__(self, targets: ArrayLike, predictions: ArrayLike) -> float:
+        """The value over all rows; nan where it has none."""
+        return float(self.compute(summarize(self.task, targets, predictions)))
+
+    @property
+    def doc(self) -> str:
+        """What it is, in a sentence."""
+        return (self.compute.__doc__ or "").strip().splitlines()[0]
+
+
+def _ranks(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    return regression.midranks(values_N, np.ones(len(values_N)))
+
+
+_CONSTANT = "all targets or all predictions are equal, so there is nothing to correlate"
+
+_ALL = [
+    Metric("accuracy", "classify", classification.accuracy),
+    Metric("f1_macro", "classify", classification.f1_macro),
+    Metric("f1_micro", "classify", classification.f1_micro),
+    Metric("f1_weighted", "classify", classification.f1_weighted),
+    Metric("precision_macro", "classify", classification.precision_macro),
+    Metric("precision_micro", "classify", classification.precision_micro),
+    Metric("precision_weighted", "classify", classification.precision_weighted),
+    Metric("recall_macro", "classify", classification.recall_macro),
+    Metric("recall_micro", "classify", classification.recall_micro),
+    Metric("recall_weighted", "classify", classification.recall_weighted),
+    Metric("mse", "regress", regression.mse, higher_is_better=False),
+    Metric("rmse", "regress", regression.rmse, higher_is_better=False),
+    Metric("mae", "regress", regression.mae, higher_is_better=False),
+    Metric("r2", "regress", regression.r2, undefined="all targets are equal, so there is no variance to explain"),
+    Metric("pearson", "regress", regression.pearson, undefined=_CONSTANT, same_to_it=regression.standardized),
+    Metric("spearman", "regress", regression.spearman, undefined=_CONSTANT, same_to_it=_ranks),
+]
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+"""Every metric by its name."""
+
+SHARES_OF_ROWS = frozenset({"accuracy", "f1_micro", "precision_micro", "recall_micro"})
+"""With one label a row these are one number: the share of rows predicted right."""
+
+PRIMARY: dict[Task, str] = {"classify": "f1_macro", "regress": "mse"}
+"""The metric a verdict rests on where the recipe names none. Macro F1 does not let a frequent class hide a rare one.
+Mean squared error is what regression trains, and, unlike a correlation, it has a value for the constant ``mean``
+baseline and punishes predictions that are off in level or scale."""
+
+
+def of_task(task: Task) -> dict[str, Metric]:
+    """The metrics of a task by name."""
+    return {name: metric for name, metric in METRICS.items() if metric.task == task}
+
+
+def find(name: str, task: Task) -> Metric:
+    """The metric of that name.
+
+    Raises: RecipeError naming the nearest metric of the task.
+    """
+    known = of_task(task)
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else None
+    raise RecipeError(f"there is no metric `{name}` for `{task}`", seen=name, allowed=", ".join(known), next=hint)
+
+
+def summarize(task: Task, targets: ArrayLike, predictions: ArrayLike, weights: ArrayLike | None = None) -> Any:
+    """What every metric of a task is computed from; ``weights`` (X, N) say how often each row counts."""
+    return (classification.tally if task == "classify" else regression.pairs)(targets, predictions, weights)
+
+
+def measure(task: Task, targets: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
+    """Every metric of a task over all rows; nan where one has no value."""
+    summary = summarize(task, targets, predictions)
+    return {name: float(metric.compute(summary)) for name, metric in of_task(task).items()}
