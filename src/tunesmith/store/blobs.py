@@ -79,9 +79,7 @@ class Blobs:
     def open(self, digest: str) -> Path:
         """The folder of a payload whose bytes were verified in this process and have not been touched since."""
         payload = self.path(digest)
-        with reported("cannot read", payload):
-            is_known = digest in self._verified and payload.is_dir() and self._verified[digest] == _stats(payload)
-        if not is_known:
+        if not self._is_remembered(digest):
             self.verify(digest)
         return payload
 
@@ -110,6 +108,14 @@ class Blobs:
                     f"SHA-256 {expected[name]}" if name in expected else "no such file",
                 )
         self._verified[digest] = before
+
+    def _is_remembered(self, digest: str) -> bool:
+        payload = self.path(digest)
+        if digest not in self._verified or not payload.is_dir():
+            return False
+        with reported("cannot read", payload):
+            self._files(digest)
+            return self._verified[digest] == _stats(payload)
 
     def _files(self, digest: str) -> Mapping[str, str]:
         path = self._home(digest) / "files.json"

@@ -158,8 +158,11 @@ def collect_orphans(folder: Path) -> list[str]:
 def _collect(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        # Gone meanwhile, or a link, which no writer of ours makes: leave it.
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            return False
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Whoever published it did so before letting go, so this name can only be an orphan's.
