@@ -1,0 +1,220 @@
+"""The stage `prepare`: datasets in; train, validation and test rows out, and a count of every row that is in none."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from tunesmith.core.errors import DataError, StepError
+from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.data import clean, dedupe, leakage, quality, rules, split
+from tunesmith.data.gather import Gathered, gather
+from tunesmith.data.leakage import SPLIT
+from tunesmith.data.partition import partition
+from tunesmith.data.prepare_config import PrepareConfig
+from tunesmith.data.sift import LINEAGE, Sifted
+
+NUM_STEPS = 6
+
+
+class Prepare:
+    """Cleans, checks and splits datasets."""
+
+    makes: ClassVar[Mapping[str, str]] = {"splits": "splits", "quality": "quality"}
+
+    def __init__(self, config: PrepareConfig) -> None:
+        self.config = config
+
+    def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
+        """The facts of the splits and of the quality report; every record read is kept, removed or in quarantine.
+
+        Raises: DataError when what is left cannot be learned from or proven on; RecipeError when the recipe names a
+        column or source that is not there.
+        """
+        config, step = self.config, _steps(context)
+        step("reading")
+        gathered = gather(given)
+        measured: dict[str, Any] = {}
+        notes = list(gathered.notes)
+        step("repairing")
+        rows, repaired = clean.repair(gathered.rows, gathered.mapped, config.clean)
+        rows = split.with_given(rows, self._given(given))
+        columns = [*gathered.mapped, *(["subject"] if rows["subject"].null_count() < rows.height else [])]
+        measured["completeness"] = quality.completeness(rows, columns)
+        num_given = rows[dedupe.GIVEN].value_counts()
+        sifted = Sifted(rows, gathered.mapped)
+        del rows
+        step("checking")
+        _quarantine_missing(sifted)
+        if config.task == "regress":
+            _quarantine_no_numbers(sifted)
+        measured["validity"] = rules.quarantine(sifted, config.rules)
+        _refuse_nothing_left(sifted, gathered)
+        sifted.kept = dedupe.with_key(sifted.kept)
+        measured["consistency"] = quality.consistency(sifted.kept, config.task)
+        step("looking for duplicates")
+        measured["uniqueness"] = self._deduplicate(sifted, notes)
+        step("splitting")
+        _refuse_nothing_left(sifted, gathered)
+        split_by = partition(sifted, config, _names(num_given), context.seed, notes)
+        leakage.check(sifted.kept, config.split.group_by)
+        near = leakage.near_across(sifted.kept, config.clean.near_duplicates)
+        measured["uniqueness"]["across_splits"] = near
+        step("writing")
+        measured["text"] = quality.text_lengths(sifted.kept)
+        labels = sifted.kept["label"] if config.task == "classify" else pl.Series("label", [], pl.String)
+        measured["balance"] = quality.balance(labels)
+        measured["notes"] = quality.notes(measured, sum(gathered.read.values()))
+        facts = {"task": config.task, "split_by": split_by, "notes": notes, "repaired": repaired}
+        facts |= self._write(sifted, gathered, context.out / "splits")
+        _write_json(context.out / "quality" / "quality.json", measured)
+        return {"splits": facts, "quality": measured}
+
+    def _given(self, given: Given) -> dict[str, Any]:
+        strange = sorted(set(self.config.given) - set(given))
+        if strange:
+            raise StepError("a split was given for a source that is not there", seen=strange, allowed=", ".join(given))
+        return dict(self.config.given)
+
+    def _deduplicate(self, sifted: Sifted, notes: list[str]) -> dict[str, int]:
+        config = self.config
+        dedupe.remove_leaks(sifted)
+        if config.split.group_by:
+            _check_group(config.split.group_by, sifted.kept)
+            dedupe.remove_shared_groups(sifted, config.split.group_by)
+        stay = 0
+        if config.clean.exact_duplicates:
+            stay = dedupe.remove_exact(sifted)
+            if stay:
+                notes.append(f"{stay} rows of given validation or test sets repeat another row there: kept as given")
+        if config.clean.near_duplicates is not None:
+            dedupe.remove_near(sifted, config.clean.near_duplicates, config.task)
+        reasons = sifted.reasons()
+        near = sum(n for reason, n in reasons.items() if reason.startswith(("near duplicate", "nearly the same")))
+        exact = sum(n for reason, n in reasons.items() if reason == "exact duplicate" or reason.startswith("same text"))
+        return {"exact_duplicates": exact + stay, "near_duplicates": near}
+
+    def _write(self, sifted: Sifted, gathered: Gathered, out: Path) -> Facts:
+        """Write the tables and return the facts that count them.
+
+        Raises: StepError when a record is lost or counted twice.
+        """
+        out.mkdir(parents=True, exist_ok=True)
+        columns = [*LINEAGE, *gathered.mapped]
+        parts = {name: sifted.kept.filter(pl.col(SPLIT) == name) for name in split.SPLITS}
+        for name, part in parts.items():
+            part.select(columns).write_parquet(out / f"{name}.parquet")
+        removed = sifted.removed()
+        quarantined = pl.concat([gathered.refused, sifted.quarantined()])
+        removed.drop("_why").write_parquet(out / "removed.parquet")
+        quarantined.drop("_why").write_parquet(out / "quarantine.parquet")
+        fates = {"kept": sifted.kept, "removed": removed, "quarantined": quarantined}
+        by_source = {
+            source: {"read": read, **{fate: _of(frame, source) for fate, frame in fates.items()}}
+            for source, read in gathered.read.items()
+        }
+        total = {"read": sum(gathered.read.values()), **{fate: frame.height for fate, frame in fates.items()}}
+        check_counts({"all sources": total, **by_source})
+        facts: Facts = {
+            "rows": total,
+            "removed": _counts(removed["_why"]),
+            "quarantined": _counts(quarantined["_why"]),
+            "by_source": by_source,
+            "splits": {name: part.height for name, part in parts.items()},
+        }
+        if self.config.task == "regress":
+            return {**facts, "labels": [], "label_counts": {}, "target": _target(parts["train"]["label"])}
+        return {
+            **facts,
+            "labels": parts["train"]["label"].unique().sort().to_list(),
+            "label_counts": {name: _counts(part["label"]) for name, part in parts.items()},
+        }
+
+
+def check_counts(counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Raise StepError unless read = kept + removed + quarantined for every one."""
+    for name, rows in counts.items():
+        if rows["read"] != rows["kept"] + rows["removed"] + rows["quarantined"]:
+            raise StepError(
+                f"rows of {name} were lost or counted twice: this is a fault of tunesmith, please report it",
+                seen=", ".join(f"{fate} {n}" for fate, n in rows.items()),
+                allowed="read = kept + removed + quarantined",
+            )
+
+
+def _steps(context: StepContext) -> Callable[[str], None]:
+    done = 0
+
+    def step(note: str) -> None:
+        nonlocal done
+        context.check_cancelled()
+        context.progress(done, NUM_STEPS, "steps", note)
+        done += 1
+
+    return step
+
+
+def _quarantine_missing(sifted: Sifted) -> None:
+    for column in ("text", "label"):
+        sifted.take_out("quarantined", clean.is_missing(column), f"{column} is missing")
+
+
+def _quarantine_no_numbers(sifted: Sifted) -> None:
+    number = pl.col("label").cast(pl.Float64, strict=False)
+    sifted.kept = sifted.kept.with_columns(number.alias("_number"))
+    why = "label is not a number"
+    reason = pl.concat_str(pl.lit(f"{why}: "), pl.col("label").str.slice(0, 100))
+    sifted.take_out("quarantined", ~pl.col("_number").is_finite().fill_null(False), why, reason=reason)
+    # -0.0 and 0.0 are one target: adding zero makes them one value.
+    sifted.kept = sifted.kept.with_columns((pl.col("_number") + 0.0).alias("label")).drop("_number")
+
+
+def _check_group(column: str, kept: pl.DataFrame) -> None:
+    if column not in kept.columns or kept[column].null_count() == kept.height:
+        raise DataError(
+            f"rows cannot be grouped by `{column}`: no row has a value there",
+            seen=column,
+            allowed=", ".join(name for name in kept.columns if not name.startswith("_")),
+            next=f"map it in the source: `columns: {{{column}: its name in the source}}`, or leave `group_by` out",
+        )
+
+
+def _refuse_nothing_left(sifted: Sifted, gathered: Gathered) -> None:
+    if not sifted.kept.is_empty():
+        return
+    reasons = Counter(sifted.reasons()) + Counter(gathered.refused["_why"].to_list())
+    listed = "; ".join(f"{reason}: {n}" for reason, n in reasons.most_common(10))
+    raise DataError(
+        f"no row is left of {sum(gathered.read.values())} read",
+        seen=listed or "the sources are empty",
+        next="check the `columns` of the sources and the `rules`: `tunesmith plan` shows what each takes out",
+    )
+
+
+def _names(counts: pl.DataFrame) -> set[str]:
+    return {name for name in counts[dedupe.GIVEN].to_list() if name is not None}
+
+
+def _of(frame: pl.DataFrame, source: str) -> int:
+    return int((frame["source_id"] == source).sum())
+
+
+def _counts(values: pl.Series) -> dict[str, int]:
+    """How often each value occurs, the most frequent first."""
+    counted = values.alias("value").value_counts(name="n").sort("n", "value", descending=[True, False])
+    return dict(counted.iter_rows())
+
+
+def _target(labels: pl.Series) -> dict[str, float]:
+    mean, std, low, high = labels.mean(), labels.std(ddof=0), labels.min(), labels.max()
+    return {"mean": float(mean), "std": float(std), "min": float(low), "max": float(high)}  # type: ignore[arg-type]
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False), "utf-8")
