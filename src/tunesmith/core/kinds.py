@@ -13,6 +13,15 @@ from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
 
 
+def gathered(value: Any, handler: Callable[[Any], Any]) -> Any:
+    """The validated value; a ``RecipeError`` on the way becomes a validation error, so that pydantic goes on and all
+    that is wrong with a recipe is shown at once. For ``WrapValidator``."""
+    try:
+        return handler(value)
+    except RecipeError as error:
+        raise PydanticCustomError("tunesmith", "{what}", error.to_dict()) from None
+
+
 def one_of(table: wiring.Table) -> Any:
     """The annotated type "the config of one of a table's kinds", for a field of a config class.
 
@@ -27,16 +36,18 @@ def one_of(table: wiring.Table) -> Any:
             value = {"kind": value}
         kind = value.get("kind") if isinstance(value, dict) else None
         if isinstance(kind, str) and kind not in configs:
-            try:
-                wire = wiring.wire(table, kind)
-            except RecipeError as error:
-                # A validation error lets pydantic go on, so that all that is wrong with a recipe is shown at once.
-                raise PydanticCustomError("tunesmith", "{what}", error.to_dict()) from None
-            return wiring.load(wire.config or "").model_validate(value)
-        return handler(value)
+            return gathered(
+                value, lambda given: wiring.load(wiring.wire(table, kind).config or "").model_validate(given)
+            )
+        return gathered(value, handler)
 
     classes: Any = tuple(configs.values())
     if len(classes) == 1:
         return SerializeAsAny[Annotated[classes[0], WrapValidator(pick)]]  # type: ignore[misc]
     choice: Any = Union[classes]  # noqa: UP007
     return SerializeAsAny[Annotated[choice, Field(discriminator="kind"), WrapValidator(pick)]]  # type: ignore[misc]
+
+
+def _added(table: wiring.Table, kind: str) -> type[Config]:
+    config: type[Config] = wiring.load(wiring.wire(table, kind).config or "")
+    return config

@@ -1,0 +1,140 @@
+"""What cannot be said together in a recipe: each check names the cause and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tunesmith.core import wiring
+from tunesmith.core.errors import RecipeError
+from tunesmith.evaluation.config import BASELINES, check_gate
+from tunesmith.metrics import table
+from tunesmith.recipe.problems import Problem
+from tunesmith.recipe.yaml12 import Path
+
+if TYPE_CHECKING:
+    from tunesmith.recipe.recipe import Recipe
+
+LOSS = "loss"
+
+
+def problems(recipe: Recipe) -> Iterator[Problem]:
+    """Everything in a recipe that does not go together."""
+    for check in (_sources, _columns, _split, _method, _early_stopping, _baselines, _gate):
+        yield from check(recipe)
+
+
+def _sources(recipe: Recipe) -> Iterator[Problem]:
+    counts = Counter(source.name for source in recipe.data.sources)
+    for index, source in enumerate(recipe.data.sources):
+        if counts[source.name] > 1:
+            yield Problem(
+                ("data", "sources", index, "name"),
+                f"two sources are called `{source.name}`",
+                seen=source.name,
+                next="give each source a name of its own: lineage and reports tell them apart by it",
+            )
+        for role in ("text", "label"):
+            if source.columns and role not in source.columns:
+                yield Problem(
+                    ("data", "sources", index, "columns"),
+                    f"the source `{source.name}` says which columns to read, and none of them is the {role}",
+                    seen=", ".join(f"{left}: {right}" for left, right in source.columns.items()),
+                    next=f"add `{role}: <the column's name>`",
+                )
+
+
+def _columns(recipe: Recipe) -> Iterator[Problem]:
+    """Columns that later keys name must be among those the sources give, where none of them gives all it has."""
+    if not all(source.columns for source in recipe.data.sources):
+        return
+    known = list(dict.fromkeys(left for source in recipe.data.sources for left in source.columns))
+    named: list[tuple[Path, str | None]] = [
+        (("data", "split", "group_by"), recipe.data.split.group_by),
+        (("data", "split", "stratify_by"), recipe.data.split.stratify_by),
+    ]
+    for index, rule in enumerate(recipe.data.rules):
+        path: Path = ("data", "rules", index)
+        named += [((*path, "column"), rule.column), ((*path, "equals_column"), rule.equals_column)]
+        named += [((*path, "differs_from"), rule.differs_from)]
+        named += [((*path, "when", "column"), rule.when.column if rule.when else None)]
+    for where, column in named:
+        if column is not None and column not in known:
+            near = difflib.get_close_matches(column, known, n=1)
+            yield Problem(
+                where,
+                f"no source gives a column `{column}`",
+                seen=column,
+                allowed=", ".join(known),
+                next=f"did you mean `{near[0]}`?" if near else f"add it under `columns` of a source: `{column}: …`",
+            )
+
+
+def _split(recipe: Recipe) -> Iterator[Problem]:
+    yield from _from_error(("data", "split", "stratify_by"), recipe.for_prepare)
+
+
+def _method(recipe: Recipe) -> Iterator[Problem]:
+    yield from _from_error(("train", "method"), recipe.for_train)
+
+
+def _early_stopping(recipe: Recipe) -> Iterator[Problem]:
+    stopping = recipe.train.early_stopping
+    if stopping is None:
+        return
+    sources = recipe.data.sources
+    may_be_given = any(one.split == "validation" or "split" in one.columns or not one.columns for one in sources)
+    if recipe.data.split.validation == 0 and not may_be_given:
+        yield Problem(
+            ("train", "early_stopping"),
+            "early stopping looks at validation rows, and there are none",
+            seen="data.split.validation: 0",
+            next="write `data: {split: {validation: 0.1}}`, or leave `train.early_stopping` out",
+        )
+    if stopping.metric not in (None, LOSS):
+        metric = stopping.metric
+        yield from _from_error(("train", "early_stopping", "metric"), lambda: table.find(metric, recipe.task))
+
+
+def _baselines(recipe: Recipe) -> Iterator[Problem]:
+    counts = Counter(recipe.evaluate.baselines or ())
+    for index, name in enumerate(recipe.evaluate.baselines or ()):
+        path: Path = ("evaluate", "baselines", index)
+        if counts[name] > 1:
+            yield Problem(path, f"the baseline `{name}` stands twice", seen=name, next="name each baseline once")
+        if name in BASELINES[recipe.task]:
+            continue
+        known = wiring.rows("baseline")
+        # A baseline added from outside says itself which tasks it answers.
+        if name in known and recipe.task in wiring.load(known[name].make).tasks:
+            continue
+        near = difflib.get_close_matches(name, BASELINES[recipe.task], n=1)
+        yield Problem(
+            path,
+            f"the baseline `{name}` does not {recipe.task}" if name in known else f"there is no baseline `{name}`",
+            seen=name,
+            allowed=", ".join(BASELINES[recipe.task]),
+            next=f"did you mean `{near[0]}`?" if near else "leave `evaluate.baselines` out to run all of the task",
+        )
+
+
+def _gate(recipe: Recipe) -> Iterator[Problem]:
+    for metric, rule in (recipe.gate or {}).items():
+        yield from _from_error(("gate", metric), partial(check_gate, {metric: rule}, recipe.task, recipe.baselines))
+
+
+def _from_error(path: Path, check: Callable[[], object]) -> Iterator[Problem]:
+    """The problem that a check raises, at a path."""
+    try:
+        check()
+    except RecipeError as error:
+        parts = (error.seen, error.allowed, error.next)
+        seen, allowed, way_out = (None if part is None else str(part) for part in parts)
+        yield Problem(path, error.what, seen, allowed, way_out)
+    except ValueError as error:  # pydantic's own: the reason is the last thing it says
+        reasons = [one["msg"] for one in error.errors()] if hasattr(error, "errors") else [str(error)]
+        for reason in reasons:
+            yield Problem(path, reason.removeprefix("Value error, "))

@@ -1,0 +1,196 @@
+"""The recipe: a whole run as one frozen value."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, WrapValidator, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from tunesmith.core.config import Config
+from tunesmith.core.kinds import gathered, one_of
+from tunesmith.data.prepare_config import CleanConfig, PrepareConfig, Rule, SplitConfig
+from tunesmith.evaluation.config import (
+    BASELINES,
+    BaselinesConfig,
+    Confidence,
+    EvaluateStageConfig,
+    GateRule,
+    default_gate,
+)
+from tunesmith.training.config import FeaturesConfig, TrainConfig, TrainStageConfig
+
+if TYPE_CHECKING:
+    from tunesmith.data.sources.config import SourceConfig as AnySource
+else:
+    AnySource = one_of("source")
+
+Task = Literal["classify", "regress"]
+LATER_TASKS = ("chat", "generate", "summarise", "translate", "extract", "embed")
+
+Gathered = WrapValidator(gathered)
+
+
+def refused(what: str, **more: str) -> PydanticCustomError:
+    """A validation error with its way out, for validators of the recipe's sections."""
+    return PydanticCustomError("tunesmith", "{what}", {"what": what, **more})
+
+
+class DataSection(Config):
+    """Where rows come from, what is done to them and how they are divided."""
+
+    sources: Annotated[tuple[Annotated[AnySource, Gathered], ...], Field(min_length=1)]
+    """The sources of rows, one or more; `kind` says what each is. A name left out is the kind and a number: `csv-1`."""
+    clean: Annotated[CleanConfig, Gathered] = CleanConfig()
+    """Repairs and duplicates. Every default is on."""
+    rules: tuple[Annotated[Rule, Gathered], ...] = ()
+    """What valid rows look like; a row that breaks a rule is put in quarantine with the reason. Default: no rules."""
+    split: Annotated[SplitConfig, Gathered] = SplitConfig()
+    """How rows are divided into training, validation and test rows. Splits that are given stay as given."""
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _name_sources(cls, sources: Any) -> Any:
+        """Give a source without a name its kind and its number among the sources of that kind."""
+        if not isinstance(sources, list | tuple):
+            return sources
+        seen: Counter[str] = Counter()
+        named = []
+        for source in sources:
+            kind = source.get("kind") if isinstance(source, dict) else None
+            if isinstance(kind, str):
+                seen[kind] += 1
+                source = {"name": f"{kind}-{seen[kind]}"} | source
+            named.append(source)
+        return named
+
+
+class EvaluateSection(Config):
+    """What the trained model is compared with, and how sure the comparison is."""
+
+    baselines: tuple[str, ...] | None = None
+    """Baselines by name, each once; null: all of the task (`classify`: majority, base_centroid, tfidf; `regress`: mean,
+    base_ridge, tfidf)."""
+    confidence: Confidence = 0.95
+    """Confidence of intervals and comparisons, from 0.5 to below 1. Default: the customary 0.95."""
+    bootstrap_samples: Annotated[int, Field(ge=200, le=100_000, strict=True)] = 2000
+    """Resamples behind each interval and p-value, 200 to 100,000. Default: 2000 (Efron and Tibshirani 1993 advise at
+    least 1000)."""
+
+
+class ServeSection(Config):
+    """How a released model is found."""
+
+    alias: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "production"
+    """The alias that moves to the newest released version: small letters, digits, `_`, `.`, `-`.
+    Default: production."""
+
+
+class Recipe(Config):
+    """A whole run: what is learned, from which rows, starting from which model, and what must be shown."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "recipe"
+    """What the model is registered as: small letters, digits, `_`, `.`, `-`, at most 64. Default: the file's name."""
+    task: Task
+    """What the model answers with: a label (`classify`) or a number (`regress`)."""
+    data: DataSection
+    """Where rows come from and what is done to them."""
+    model: Annotated[str, Field(min_length=1)] = "embedded"
+    """The pre-trained model: `embedded` (the encoder that comes with tunesmith), a folder in Hugging Face format, or a
+    Hub id. Default: embedded."""
+    train: Annotated[TrainConfig, Gathered] = TrainConfig()
+    """The phase of training. Every default is the vetted setting."""
+    evaluate: Annotated[EvaluateSection, Gathered] = EvaluateSection()
+    """What the model is compared with."""
+    gate: dict[str, Annotated[GateRule, Gathered]] | None = None
+    """Metric → what it must show before the model may be released. Null: the task's main metric better than every
+    baseline; `{}`: nothing, every model passes."""
+    serve: Annotated[ServeSection, Gathered] = ServeSection()
+    """How a released model is found."""
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
+    """Where every random choice starts, 0 to 2³²-1: equal recipe, data and seed give equal results. Default: 0."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_method(cls, data: Any) -> Any:
+        """`method: {label_smoothing: 0.1}` means the task's own method."""
+        match data:
+            case {"task": str(task), "train": {"method": dict(method), **train}} if "kind" not in method:
+                return {**data, "train": {**train, "method": {"kind": task, **method}}}
+        return data
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _task_exists(cls, task: Any) -> Any:
+        if task in LATER_TASKS:
+            raise refused(f"the task `{task}` is not in this version", seen=task, allowed="classify, regress")
+        return task
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _one_model(cls, model: Any) -> Any:
+        if model == "auto" or isinstance(model, list):
+            what = "`model: auto`" if model == "auto" else "a list of models to compare"
+            raise refused(
+                f"{what} is not in this version",
+                allowed="embedded, a folder, or a Hub id",
+                next="name one model, or leave `model` out for the embedded one",
+            )
+        return model
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _one_phase(cls, train: Any) -> Any:
+        if isinstance(train, list):
+            raise refused(
+                "this version trains in one phase",
+                seen=f"a list of {len(train)}",
+                next="write the phase's keys under `train:`, without a dash",
+            )
+        return train
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        from tunesmith.recipe import checks
+
+        if problems := list(checks.problems(self)):
+            words = "; ".join(one.what for one in problems)
+            raise PydanticCustomError("tunesmith_checks", "{words}", {"words": words, "problems": problems})
+        return self
+
+    @property
+    def baselines(self) -> tuple[str, ...]:
+        """The baselines that are run: those named, else all of the task."""
+        return BASELINES[self.task] if self.evaluate.baselines is None else self.evaluate.baselines
+
+    def for_prepare(self) -> PrepareConfig:
+        """What the stage `prepare` is given."""
+        return PrepareConfig(
+            task=self.task,
+            clean=self.data.clean,
+            rules=self.data.rules,
+            split=self.data.split,
+            given={source.name: source.split for source in self.data.sources if source.split is not None},
+        )
+
+    def for_train(self) -> TrainStageConfig:
+        """What the stage `train` is given, vetted settings filled in."""
+        return self.train.for_task(self.task)
+
+    def for_features(self) -> FeaturesConfig:
+        """What the stage `features` is given."""
+        return self.train.features()
+
+    def for_baselines(self) -> BaselinesConfig:
+        """What the stage `baselines` is given."""
+        return BaselinesConfig(task=self.task, names=list(self.baselines))
+
+    def for_evaluate(self) -> EvaluateStageConfig:
+        """What the stage `evaluate` is given; a recipe without a gate gets the task's."""
+        return EvaluateStageConfig(
+            task=self.task,
+            gate=default_gate(self.task, self.baselines) if self.gate is None else self.gate,
+            confidence=self.evaluate.confidence,
+            bootstrap_samples=self.evaluate.bootstrap_samples,
+        )
