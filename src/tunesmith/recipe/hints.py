@@ -140,21 +140,17 @@ def _unknown_key(path: Path, data: Any, root: type[Config], location: Sequence[s
     if alias is not None and alias.native != where:
         yield _aliased(path, alias, value)
         return
-    if inside:
+    problem = Problem(path, f"there is no key `{where}`", key, ", ".join(known))
+    if near := difflib.get_close_matches(key, known, n=1, cutoff=NEAR):
+        yield replace(problem, next=f"did you mean `{near[0]}`?")
+    elif inside:
         yield from inside
-        return
-    yield Problem(
-        path, f"there is no key `{where}`", key, ", ".join(known), _meant(key, where, parent, root, known, data)
-    )
+    else:
+        yield replace(problem, next=_meant(key, where, tuple(parent), root, data))
 
 
-def _meant(
-    key: str, where: str, parent: list[str | int], root: type[Config], known: list[str], data: Any
-) -> str | None:
-    """What to write instead of an unknown key; ``None`` where nothing is like it."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=NEAR)
-    if near:
-        return f"did you mean `{near[0]}`?"
+def _meant(key: str, where: str, parent: Path, root: type[Config], data: Any) -> str | None:
+    """Where an unknown key may belong, if not here; ``None`` where nothing is like it."""
     field = schema.field_at(root, data, parent) if parent else None
     siblings = schema.configs_in(field.annotation) if field is not None else []
     kinds = [kind for one in siblings if key in one.model_fields and (kind := schema.kind_of(one))]
