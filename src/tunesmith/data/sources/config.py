@@ -27,7 +27,7 @@ class SourceConfig(Config):
     licence: str = "unspecified"
     """The terms the rows may be used under; recorded with the dataset."""
     split: Literal["train", "validation", "test"] | None = None
-    """The split that every row of this source belongs to; null (the default): a `split` column or `data.split` decides."""
+    """The split that every row of this source belongs to; null: a `split` column or `data.split` decides."""
 
     @field_validator("columns")
     @classmethod

@@ -88,15 +88,16 @@ def _delimiter(lines: Sequence[str], quote: str) -> str:
 
 
 def _quote(lines: Sequence[str], delimiter: str) -> str:
-    """No quotes where reading them breaks the records and leaving them as text does not."""
-    if not any('"' in line for line in lines):
-        return '"'
+    """No quotes where reading them breaks the records, leaving them as text does not, and few fields are in quotes."""
     try:
-        parse(lines[:-1], delimiter, '"', is_strict=True)
+        parse(lines, delimiter, '"', is_strict=True)
+        return '"'
     except csv.Error:
-        widths = Counter(map(len, parse(lines, delimiter, "")))
-        return "" if len(widths) == 1 and next(iter(widths)) > 1 else '"'
-    return '"'
+        records = parse(lines, delimiter, "")
+    widths = set(map(len, records))
+    opened = [cell.rstrip("\r\n") for record in records for cell in record if cell.startswith('"')]
+    num_closed = sum(len(cell) > 1 and cell.endswith('"') for cell in opened)
+    return "" if len(widths) == 1 and widths != {1} and 2 * num_closed < len(opened) else '"'
 
 
 def _has_header(records: Sequence[Sequence[str]], wanted: Sequence[str]) -> bool:

@@ -1,0 +1,139 @@
+"""A table or a query of any database that SQLAlchemy reaches: streamed, and read only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from tunesmith.core import digests
+from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.source import Batch, Description
+from tunesmith.data.sources import sql_query, sql_url
+from tunesmith.data.sources.batches import BatchBuilder, distinct_names
+from tunesmith.data.sources.cells import encoded, plain
+from tunesmith.data.sources.config import SourceConfig
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from tunesmith.data.sources.sql_connect import Database
+
+FETCH_ROWS = 1_000
+"""Rows drawn from the server at a time."""
+
+
+class SqlConfig(SourceConfig):
+    """A table or a query of a database; exactly one of `table` and `query`."""
+
+    kind: Literal["sql"] = "sql"
+    """Which kind of source this is."""
+    url: str
+    """A SQLAlchemy URL such as `sqlite:///crm.db` or `postgresql://me:${env:CRM_PASSWORD}@host/crm`; `${env:NAME}` may
+    also stand for all of it. Secrets are read from the environment when connecting and never stored."""
+    table: str | None = None
+    """A table or view, `schema.table` where it is not in the default schema; read in the order of its primary key."""
+    query: str | None = None
+    """One SELECT statement. Without an ORDER BY the order of rows is the database's own."""
+    connect_timeout_s: int = Field(default=10, ge=1, le=600)
+    """Seconds to wait for the server, 1 to 600; longer than a healthy server ever takes, shorter than patience."""
+
+    @field_validator("url")
+    @classmethod
+    def _has_no_secret(cls, url: str) -> str:
+        return sql_url.check(url)
+
+    @field_validator("query")
+    @classmethod
+    def _only_reads(cls, query: str | None) -> str | None:
+        return None if query is None else sql_query.check(query)
+
+    @model_validator(mode="after")
+    def _names_one(self) -> SqlConfig:
+        if (self.table is None) == (self.query is None):
+            raise RecipeError(
+                f"source `{self.name}` needs exactly one of `table` and `query`",
+                seen="both" if self.table is not None else "neither",
+                allowed="table: tickets, or query: select …",
+            )
+        return self
+
+
+class SqlSource:
+    """The rows of a table or query."""
+
+    def __init__(self, config: SqlConfig) -> None:
+        self.config = config
+
+    def describe(self) -> Description:
+        """The database's dialect and the columns, without reading rows."""
+        with self._rows() as (database, columns, notes, _):
+            what = "query" if self.config.table is None else f"table {self.config.table}"
+            return Description(f"{database.dialect} {what}", columns, notes)
+
+    def fingerprint(self) -> str:
+        """A hash of the URL without secrets, the query and every row, whatever order the rows come in.
+
+        All rows are read: a count or a newest date would miss a changed label. The order is left out because a
+        database may return the same rows in another order each time.
+        """
+        total, num_rows = 0, 0
+        with self._rows() as (database, columns, _, rows):
+            for row in rows:
+                cells = b"".join(map(encoded, columns, map(plain, row)))
+                total = (total + int.from_bytes(hashlib.sha256(cells).digest())) % (1 << 256)
+                num_rows += 1
+            what = [sql_url.shown(database.url), self.config.table, self.config.query, list(columns)]
+        return digests.of_value([*what, num_rows, f"{total:064x}"])
+
+    def read(self, since: str | None = None) -> Iterator[Batch]:
+        """Every row once, from one server-side cursor in a read-only transaction; ``since`` is not supported yet."""
+        builder = BatchBuilder()
+        num_rows = 0
+        with self._rows() as (database, columns, _, rows):
+            for row in rows:
+                cells = list(map(plain, row))
+                builder.add(cells, sum(len(cell) for cell in cells if isinstance(cell, str)))
+                num_rows += 1
+                if builder.is_full:
+                    yield builder.take(columns)
+            shown = sql_url.shown(database.url)
+        if not num_rows:
+            raise DataError(
+                f"source `{self.config.name}`: the {'table' if self.config.table else 'query'} has no rows",
+                seen=f"{shown}: {self.config.table or self.config.query}",
+                next="look at the database, or loosen the query",
+            )
+        if not builder.is_empty:
+            yield builder.take(columns)
+
+    @contextmanager
+    def _rows(self) -> Iterator[tuple[Database, tuple[str, ...], tuple[str, ...], Iterator[Any]]]:
+        """The database, the columns, notes on their names, and the rows as a stream."""
+        from tunesmith.data.sources.sql_connect import connected
+
+        with connected(self.config.url, source=self.config.name, timeout_s=self.config.connect_timeout_s) as database:
+            with database.explained(self.config.query):
+                statement = self.config.query or self._select(database.connection)
+                result = database.stream(statement, FETCH_ROWS)
+                columns, notes = distinct_names(list(result.keys()))
+            with closing(result):
+                yield database, columns, notes, database.drawn(result, FETCH_ROWS)
+
+    def _select(self, connection: Connection) -> str:
+        """The statement that reads a table; names come from the database's own catalogue, never from the recipe."""
+        import sqlalchemy
+
+        from tunesmith.data.sources.sql_connect import find_table
+
+        name, schema = find_table(connection, self.config.table or "", source=self.config.name)
+        inspector = sqlalchemy.inspect(connection)
+        names = [column["name"] for column in inspector.get_columns(name, schema=schema)]
+        keys = inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]
+        # Columns without types: typed ones would make SQLAlchemy parse dates and fail on dirty ones.
+        table = sqlalchemy.table(name, *map(sqlalchemy.column, names), schema=schema)
+        statement = sqlalchemy.select(table).order_by(*(table.c[key] for key in keys))
+        return str(statement.compile(dialect=connection.dialect))
