@@ -1,9 +1,10 @@
-"""Cells: database values as the few plain types a dataset holds, and the bytes that identify a cell."""
+"""Cells: database values as the few plain types a dataset holds, and the bytes that identify a row."""
 
 from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -43,8 +44,21 @@ def text(cell: Cell) -> str | None:
     return repr(cell) if isinstance(cell, float) else str(cell)
 
 
-def encoded(name: str, cell: Cell) -> bytes:
-    """A named cell as bytes that no other name or cell gives: name, type and content, each with its length."""
-    content = "" if cell is None else text(cell) or ""
-    tag = "n" if cell is None else type(cell).__name__[0]
-    return f"{len(name)}:{name}{tag}{len(content)}:{content}".encode(errors="surrogatepass")
+def encoded(name: str, cells: Iterable[Cell]) -> list[str]:
+    """Each cell of a column as text that no other name or cell gives: name, type and content, each with its length.
+
+    A null gives the empty text, so that a column without values is the same as no column.
+    """
+    start = f"{len(name)}:{name}"
+    return [f"{start}s{len(cell)}:{cell}" if type(cell) is str else _encoded(start, cell) for cell in cells]
+
+
+def _encoded(start: str, cell: Cell) -> str:
+    content = text(cell)
+    return "" if content is None else f"{start}{type(cell).__name__[0]}{len(content)}:{content}"
+
+
+def row_bytes(columns: Mapping[str, Sequence[Cell]]) -> Iterator[bytes]:
+    """What identifies the content of each row, whatever the order of its columns."""
+    for parts in zip(*(encoded(name, columns[name]) for name in sorted(columns)), strict=True):
+        yield "".join(parts).encode(errors="surrogatepass")

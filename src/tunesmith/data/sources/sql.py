@@ -14,7 +14,7 @@ from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.source import Batch, Description
 from tunesmith.data.sources import sql_query, sql_url
 from tunesmith.data.sources.batches import BatchBuilder, distinct_names
-from tunesmith.data.sources.cells import encoded, plain
+from tunesmith.data.sources.cells import plain, row_bytes
 from tunesmith.data.sources.config import SourceConfig
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ class SqlSource:
         database may return the same rows in another order each time.
         """
         total, num_rows = 0, 0
-        with self._rows() as (database, columns, _, rows):
-            for row in rows:
-                cells = b"".join(map(encoded, columns, map(plain, row)))
-                total = (total + int.from_bytes(hashlib.sha256(cells).digest())) % (1 << 256)
-                num_rows += 1
-            what = [sql_url.shown(database.url), self.config.table, self.config.query, list(columns)]
+        for batch in self.read():
+            for content in row_bytes(batch.columns):
+                total = (total + int.from_bytes(hashlib.sha256(content).digest())) % (1 << 256)
+            num_rows += batch.num_rows
+        url, _ = sql_url.resolve(self.config.url, source=self.config.name)
+        what = [sql_url.shown(url), self.config.table, self.config.query, list(batch.columns)]
         return digests.of_value([*what, num_rows, f"{total:064x}"])
 
     def read(self, since: str | None = None) -> Iterator[Batch]:

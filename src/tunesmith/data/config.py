@@ -1,0 +1,21 @@
+"""What the `ingest` stage is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tunesmith.core.config import Config
+from tunesmith.core.kinds import one_of
+from tunesmith.data.sources.config import SourceConfig
+
+if TYPE_CHECKING:
+    AnySource = SourceConfig
+else:
+    AnySource = one_of("source")
+
+
+class IngestConfig(Config):
+    """One source to read into a dataset."""
+
+    source: AnySource
+    """The source as the recipe describes it; its `kind` picks what else it can be told."""

@@ -1,0 +1,193 @@
+"""The `ingest` stage: one source into one dataset, every record once, with its lineage."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.source import Batch
+from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.data import dataset
+from tunesmith.data.config import IngestConfig
+from tunesmith.data.sources.cells import row_bytes, text
+from tunesmith.data.sources.config import RESERVED_COLUMNS, SourceConfig
+
+TEXT_NAMES = ("message", "body", "content", "utterance", "sentence", "comment", "description", "question", "title",
+              "review", "tweet", "note", "query", "document", "summary", "subject_line", "v2")  # fmt: skip
+"""What a column of texts is often called, likeliest first."""
+
+
+class Ingest:
+    """Reads a source into a dataset."""
+
+    makes: ClassVar[Mapping[str, str]] = {"dataset": "dataset"}
+
+    def __init__(self, config: IngestConfig) -> None:
+        self.config = config
+
+    def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
+        """The facts of the dataset; its rows lie in ``context.out / "dataset"``."""
+        config = self.config.source
+        source = context.source(config)
+        mapping = mapped(config, source.describe().columns)
+        rows = Lineage(config, mapping, context.subject_key())
+
+        def batches() -> Iterator[Batch]:
+            num_read = 0
+            for batch in source.read():
+                context.check_cancelled()
+                num_read += batch.num_rows + len(batch.refused)
+                yield rows.traced(batch)
+                # A source does not know its length before it is read: a total of 0 says so.
+                context.progress(num_read, 0, "rows", config.name)
+
+        manifest = dataset.write_dataset(context.out / "dataset", batches(), list(mapping))
+        rows_read = manifest.rows + sum(manifest.refused.values())
+        if not rows_read:
+            raise DataError(
+                f"source `{config.name}` has no rows",
+                seen=source.describe().format,
+                next="export it again, or remove it",
+            )
+        # Some oddities are known only once all was read.
+        description = source.describe()
+        facts: Facts = {
+            "source": config.name,
+            "kind": str(getattr(config, "kind", "")),
+            "format": description.format,
+            "columns": [name for name in manifest.columns if name not in dataset.LINEAGE],
+            "notes": [*description.notes, *rows.notes],
+            "rows_read": rows_read,
+            "rows": manifest.rows,
+            "refused": dict(manifest.refused),
+            "purpose": config.purpose,
+            "licence": config.licence,
+        }
+        return {"dataset": facts}
+
+
+def mapped(config: SourceConfig, columns: Sequence[str]) -> dict[str, str]:
+    """Left name → the source's column, for every column that is read on.
+
+    Raises: RecipeError naming the nearest columns when the recipe maps one that is not there, or no text.
+    """
+    for left, right in config.columns.items():
+        if right not in columns:
+            near = difflib.get_close_matches(right, columns, n=1, cutoff=0.5) or _same_but_case(right, columns)
+            raise RecipeError(
+                f"source `{config.name}` has no column `{right}`",
+                seen=f"columns: {{{left}: {right}}}",
+                allowed=", ".join(columns),
+                next=f"did you mean `{left}: {near[0]}`?" if near else "correct `columns` of the source",
+            )
+    if config.split is not None and "split" in config.columns:
+        raise RecipeError(
+            f"source `{config.name}` gives its split twice",
+            seen=f"split: {config.split}, and columns: {{split: {config.columns['split']}}}",
+            allowed="one of the two",
+            next="remove `split` where the column decides, or the column where the whole source is one split",
+        )
+    mapping = dict(config.columns) or {_free(name): name for name in columns}
+    if "text" not in mapping:
+        guess = next((name for name in _likely_texts(columns) if name not in config.columns.values()), None)
+        raise RecipeError(
+            f"source `{config.name}` has no column for the role `text`",
+            seen=", ".join(f"{left}: {right}" for left, right in config.columns.items())
+            or "no `columns` in the recipe",
+            allowed=", ".join(columns),
+            next=f"write `columns: {{text: {guess or columns[0]}}}`, naming the column that holds the texts",
+        )
+    return mapping
+
+
+def _same_but_case(wanted: str, columns: Sequence[str]) -> list[str]:
+    return [name for name in columns if name.casefold() == wanted.casefold()]
+
+
+def _likely_texts(columns: Sequence[str]) -> list[str]:
+    """The columns by how likely they hold texts, judged by their names."""
+    lower = {name.casefold(): name for name in columns}
+    exact = [lower[name] for name in ("text", *TEXT_NAMES) if name in lower]
+    similar = [name for part in ("text", *TEXT_NAMES) for low, name in lower.items() if part in low]
+    return list(dict.fromkeys([*exact, *similar]))
+
+
+def _free(name: str) -> str:
+    """A column's own name, or one that does not hide a lineage column."""
+    while name in RESERVED_COLUMNS or (name.startswith("source_") and name.removeprefix("source_") in RESERVED_COLUMNS):
+        name = f"source_{name}"
+    return name
+
+
+class Lineage:
+    """Gives batches the recipe's names, row ids and hashed subjects; one for a whole read."""
+
+    def __init__(self, config: SourceConfig, mapping: Mapping[str, str], subject_key: bytes) -> None:
+        self._config, self._mapping, self._subject_key = config, mapping, subject_key
+        self._seen: set[int] = set()
+        self._repeats: dict[int, int] = {}
+        renamed = [f"`{right}` → `{left}`" for left, right in mapping.items() if left != right and not config.columns]
+        self.notes = [f"columns called like lineage columns: {', '.join(renamed)}"] if renamed else []
+        if config.split is not None and "split" in mapping:
+            self.notes.append(f"`split: {config.split}` of the source stands for its column `split`")
+
+    def traced(self, batch: Batch) -> Batch:
+        """The batch with lineage columns first and the columns that are read on after them."""
+        columns = self._named(batch)
+        num_rows = batch.num_rows
+        subjects = self._subjects(columns.pop("subject", None), num_rows)
+        lineage: dict[str, list[Any]] = {
+            "row_id": self._row_ids({**columns, "subject": subjects}),
+            "source_id": [self._config.name] * num_rows,
+            "subject": subjects,
+            "parents": [[]] * num_rows,
+        }
+        if self._config.split is not None:
+            columns["split"] = [self._config.split] * num_rows
+        return Batch(lineage | columns, batch.refused)
+
+    def _named(self, batch: Batch) -> dict[str, list[Any]]:
+        absent: list[Any] = [None] * batch.num_rows
+        columns = {left: batch.columns.get(right, absent) for left, right in self._mapping.items()}
+        if not self._config.columns:
+            # A source without a schema can grow columns as it is read.
+            known = set(self._mapping.values())
+            columns |= {_free(name): cells for name, cells in batch.columns.items() if name not in known}
+        return columns
+
+    def _subjects(self, cells: Sequence[Any] | None, num_rows: int) -> list[str | None]:
+        if cells is None:
+            return [None] * num_rows
+        return [self._subject(cell) for cell in cells]
+
+    def _subject(self, cell: Any) -> str | None:
+        plain = (text(cell) or "").strip()
+        return hmac.digest(self._subject_key, plain.encode(), "sha256").hex()[:32] if plain else None
+
+    def _row_ids(self, columns: Mapping[str, Sequence[Any]]) -> list[str]:
+        """A hash of the source's name, the row's content and how often that content came before.
+
+        Nulls are left out, so that a new column does not change the ids of rows that lack it. The subject counts as
+        its hash: the id of a short row must not give the plain value away.
+        """
+        prefix = f"{len(self._config.name)}:{self._config.name}".encode()
+        ids = []
+        for content in row_bytes(columns):
+            digest = hashlib.sha256(prefix + content)
+            occurrence = self._occurrence(int.from_bytes(digest.digest()[:8]))
+            if occurrence:
+                digest.update(b"#%d" % occurrence)
+            ids.append(digest.hexdigest()[:32])
+        return ids
+
+    def _occurrence(self, short: int) -> int:
+        # Half-size hashes keep a million rows below 100 MB; two contents that share one only count as repeats.
+        if short not in self._seen:
+            self._seen.add(short)
+            return 0
+        self._repeats[short] = self._repeats.get(short, 0) + 1
+        return self._repeats[short]
