@@ -51,7 +51,7 @@ def remove_exact(sifted: Sifted) -> int:
         .agg(
             pl.len().alias("_copies"),
             pl.col("row_id").first().alias("_first"),
-            pl.col("label").unique().sort().cast(pl.List(pl.String)).alias("_labels"),
+            pl.col("label").cast(pl.String).unique().sort().alias("_labels"),
         )
         .filter(pl.col("_copies") > 1)
         .drop("_copies")

@@ -96,7 +96,7 @@ class Prepare:
             dedupe.remove_near(sifted, config.clean.near_duplicates, config.task)
         reasons = sifted.reasons()
         near = sum(n for reason, n in reasons.items() if reason.startswith(("near duplicate", "nearly the same")))
-        exact = sum(n for reason, n in reasons.items() if reason == "exact duplicate" or reason.startswith("same text"))
+        exact = sum(n for reason, n in reasons.items() if reason == "exact duplicate" or reason.startswith("same text as"))
         return {"exact_duplicates": exact + stay, "near_duplicates": near}
 
     def _write(self, sifted: Sifted, gathered: Gathered, out: Path) -> Facts:
