@@ -1,0 +1,21 @@
+"""tunesmith: turn your own data and a pre-trained language model into a model that is measurably better at your task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from tunesmith.api import load, models, plan, resume, run
+
+__all__ = ["load", "models", "plan", "resume", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public verbs, imported when first used, so that ``import tunesmith`` costs nothing."""
+    if name in __all__:
+        from tunesmith import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module `tunesmith` has no attribute `{name}`; it has {', '.join(__all__)}")

@@ -12,6 +12,8 @@ class TunesmithError(Exception):
 
     def __init__(self, what: str, *, seen: object = None, allowed: object = None, next: str | None = None) -> None:
         self.what, self.seen, self.allowed, self.next = what, seen, allowed, next
+        self.run_id: str | None = None
+        """The run that ended with this error, once there is one to resume."""
         super().__init__(self.render())
 
     def render(self) -> str:
@@ -33,6 +35,7 @@ class TunesmithError(Exception):
             "seen": None if self.seen is None else str(self.seen),
             "allowed": None if self.allowed is None else str(self.allowed),
             "next": self.next,
+            "run": self.run_id,
         }
 
 

@@ -40,6 +40,15 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+def has_bfloat16() -> bool:
+    """Whether the processor says that it multiplies bfloat16 in hardware."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
 def hardware() -> dict[str, Any]:
     """The machine in the words of a report."""
     name = platform.processor() or platform.machine()

@@ -82,6 +82,12 @@ def of_task(task: Task) -> dict[str, Metric]:
     return {name: metric for name, metric in METRICS.items() if metric.task == task}
 
 
+def scores(task: Task, targets: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
+    """Every metric of a task by name; nan where one has no value."""
+    summary = summarize(task, targets, predictions)
+    return {name: float(metric.compute(summary)) for name, metric in of_task(task).items()}
+
+
 def find(name: str, task: Task) -> Metric:
     """The metric of that name.
 

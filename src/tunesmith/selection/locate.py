@@ -13,7 +13,15 @@ from tunesmith.core.errors import ModelError, RecipeError
 
 EMBEDDED = "embedded"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?\Z")
-WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "vocab.txt", "merges.txt", "*.model", "1_Pooling/*.json")
+WANTED = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "vocab.txt",
+    "merges.txt",
+    "*.model",
+    "1_Pooling/*.json",
+)
 """What is taken from a model folder. Never a pickle, never code."""
 
 
@@ -51,7 +59,9 @@ def locate(name: str) -> Located:
         return Located(name, _hub(name))
     if name == "auto":
         raise RecipeError(
-            "ranking base models on your rows is not in this version", seen="model: auto", next="write `model: embedded`"
+            "ranking base models on your rows is not in this version",
+            seen="model: auto",
+            next="write `model: embedded`",
         )
     near = difflib.get_close_matches(folder.name, _siblings(folder), n=1)
     raise RecipeError(

@@ -18,7 +18,7 @@ def length(row: Row) -> int:
 
 
 def collate(rows: Sequence[Row]) -> dict[str, Tensor]:
-    """The rows as a batch: lists are padded and get a ``<name>_mask`` (``mask`` for ``tokens``), the rest is stacked."""
+    """The rows as a batch: lists are padded and get a ``<name>_mask`` (``tokens``: ``mask``), the rest is stacked."""
     batch: dict[str, Tensor] = {}
     for name, first in rows[0].items():
         values = [row[name] for row in rows]

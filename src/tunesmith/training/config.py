@@ -77,7 +77,8 @@ class TrainConfig(Config):
     """Most padded tokens in one forward-backward, 64 or more: memory only, it changes no result. `auto` fits it to
     the machine."""
     epochs: Count | None = None
-    """Passes over the training rows, 1 or more; null: the vetted number of what is trained (training/vetted.py)."""
+    """Passes over the training rows, 1 or more; null: the vetted number for what is trained and how many
+    rows there are (training/vetted.py)."""
     max_steps: Count | None = None
     """Ends training after this many optimizer steps, 1 or more, whatever `epochs` says; null: no such end."""
     dropout: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.1
@@ -138,7 +139,6 @@ class TrainConfig(Config):
             "method": self.method or methods[0],
             "optimizer": optimizer,
             "head_lr": self.head_lr or vetted.rate(good.head_lr, optimizer.kind),
-            "epochs": self.epochs or good.epochs,
         }
         return TrainStageConfig.model_validate(fields)
 
@@ -161,14 +161,16 @@ class TrainStageConfig(TrainConfig):
     """The objective."""
     head_lr: LearningRate
     """Peak learning rate of the new head, 0 < head_lr ≤ 10."""
-    epochs: Count
-    """Passes over the training rows, 1 or more."""
 
     @model_validator(mode="after")
     def _has_rate(self) -> Self:
         if self.optimizer.lr is None:
             raise ValueError("the learning rate is open: build this with TrainConfig.for_task")
         return self
+
+    def num_epochs(self, num_rows: int) -> int:
+        """Passes over so many training rows: those asked for, else the vetted number."""
+        return self.epochs or vetted.epochs(self.trainable.kind, num_rows, self.batch)
 
     @property
     def lr(self) -> float:

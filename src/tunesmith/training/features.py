@@ -60,9 +60,7 @@ class Features:
         return {"activations": _write(tensors, num_tokens, self.config, context.out / "activations")}
 
 
-def open_tokenizer(
-    folder: Path, base: Mapping[str, object], config: FeaturesConfig
-) -> tuple[Tokenizer, Pooling]:
+def open_tokenizer(folder: Path, base: Mapping[str, object], config: FeaturesConfig) -> tuple[Tokenizer, Pooling]:
     """The base's tokenizer under the recipe's length policy, and how its vectors are pooled."""
     limit = int(str(base["max_tokens"]))
     max_tokens = limit if config.max_tokens == "auto" else config.max_tokens

@@ -173,7 +173,8 @@ class Loop:
         values = evaluate(self.method, self.networks, self.validation_rows, self.settings.budget_tokens)
         state, watch = self.state, self.settings.watch
         epoch = round(state.step / self.steps_per_epoch, 4)
-        state.history.append({"step": state.step, "epoch": epoch, "validation": values})
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        state.history.append({"step": state.step, "epoch": epoch, "validation": finite})
         self.context.metric(state.step, **{f"validation_{name}": value for name, value in values.items()})
         if watch.is_better(values, state.best_value):
             state.best_value, state.best_step, state.num_worse = watch.value(values), state.step, 0

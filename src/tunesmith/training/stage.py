@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +14,7 @@ from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError
 from tunesmith.core.method import HasNetworks, Method, Network, Row
 from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.metrics import table
 from tunesmith.models.folder import save_model
 from tunesmith.models.manifest import BaseReference, LengthPolicy, ModelManifest, NetworkShape, Standardization
 from tunesmith.training.config import TrainStageConfig
@@ -21,12 +23,10 @@ from tunesmith.training.loop import Loop, Settings, State
 from tunesmith.training.memory import budget_tokens
 from tunesmith.training.optimizers import groups
 from tunesmith.training.precision import resolve
-from tunesmith.training.rows import read_split
+from tunesmith.training.rows import Examples, read_split
 from tunesmith.training.step import Networks
 from tunesmith.training.targets import Labels, Scale
 from tunesmith.training.validation import Watch
-
-DEFAULT_WATCH = {"classify": "f1_macro", "regress": "mse"}
 
 
 class Train:
@@ -52,31 +52,35 @@ class Train:
         method: Method = wiring.load(wiring.wire("method", config.method.kind).make)(config.method, target)
 
         inputs = trainable.inputs({name: one.texts for name, one in examples.items()}, given, config)
-        rows: dict[str, list[Row]] = {}
-        for name, split in examples.items():
-            columns, cut = inputs[name]
-            kept = _kept(config, cut) if name == "train" else list(range(len(split)))
-            rows[name] = [
-                method.rows({"text": split.texts[place], "label": split.labels[place]}, lambda _, at=place: columns[at])
-                for place in kept
-            ]
-        lost = _lost(config, inputs["train"][1])
+        rows = {name: _rows(method, split, inputs[name][0]) for name, split in examples.items()}
+        cut = inputs["train"][1]
+        rows["train"] = [rows["train"][place] for place in _kept(config, cut)]
+        lost = _lost(config, cut)
         if lost["truncated_rows"] or lost["dropped_rows"]:
             context.warn(_lost_words(lost, manifest.length.max_tokens))
 
         model: Network = trainable.network(manifest, given["base"])
         networks = Networks({"model": model, **_extra(method, model)}, resolve(config.precision))
-        state = Loop(method, networks, _optimizers(config, networks), rows, _settings(config, given, context), context).fit()
+        settings = _settings(config, given, context, len(rows["train"]))
+        state = Loop(method, networks, _optimizers(config, networks), rows, settings, context).fit()
         save_model(manifest, model.module, given["base"].path / "files", context.out / "model")  # type: ignore[arg-type]
-        num_trained = sum(one.numel() for one in model.module.parameters())
         facts = {
             **manifest.model_dump(mode="json"),
-            **_outcome(state, len(rows["train"]), config),
+            **_outcome(state, len(rows["train"]), settings),
             **lost,
-            "num_trained_parameters": num_trained,
+            "num_trained_parameters": sum(one.numel() for one in model.module.parameters()),
             "precision": networks.precision,
         }
         return {"model": facts, "history": _write_history(state, context)}
+
+
+def _rows(method: Method, split: Examples, columns: list[Row]) -> list[Row]:
+    def rendered(place: int) -> Callable[[str], Row]:
+        # Texts were turned into columns all at once, which is many times faster than one by one.
+        return lambda text: columns[place]
+
+    pairs = enumerate(zip(split.texts, split.labels, strict=True))
+    return [method.rows({"text": text, "label": label}, rendered(place)) for place, (text, label) in pairs]
 
 
 def _manifest(config: TrainStageConfig, base: Artifact, target: Labels | Scale) -> ModelManifest:
@@ -118,11 +122,11 @@ def _optimizers(config: TrainStageConfig, networks: Networks) -> dict[str, torch
     }
 
 
-def _settings(config: TrainStageConfig, given: Given, context: StepContext) -> Settings:
+def _settings(config: TrainStageConfig, given: Given, context: StepContext, num_rows: int) -> Settings:
     stopping = config.early_stopping
     return Settings(
         batch=config.batch,
-        epochs=config.epochs,
+        epochs=config.num_epochs(num_rows),
         max_steps=config.max_steps,
         schedule_kind=config.schedule.kind,
         warmup=config.schedule.warmup,
@@ -132,7 +136,7 @@ def _settings(config: TrainStageConfig, given: Given, context: StepContext) -> S
         seed=context.seed,
         patience=None if stopping is None else stopping.patience,
         watch=Watch(
-            (stopping.metric if stopping else None) or DEFAULT_WATCH[config.task],
+            (stopping.metric if stopping else None) or table.PRIMARY[config.task],
             0.0 if stopping is None else stopping.min_delta,
         ),
         budget_tokens=budget_tokens(config.microbatch_tokens, given["base"].facts),
@@ -179,13 +183,13 @@ def _lost_words(lost: Mapping[str, int], max_tokens: int) -> str:
     )
 
 
-def _outcome(state: State, num_rows: int, config: TrainStageConfig) -> dict[str, Any]:
+def _outcome(state: State, num_rows: int, settings: Settings) -> dict[str, Any]:
     return {
         "steps": state.step,
-        "epochs": round(state.step * config.batch / num_rows, 2),
+        "epochs": round(state.step / math.ceil(num_rows / settings.batch), 2),
         "best_step": state.best_step,
         "best": state.best_value,
-        "watched": (config.early_stopping and config.early_stopping.metric) or DEFAULT_WATCH[config.task],
+        "watched": settings.watch.metric,
         "stopped": "early: validation got no better" if state.is_stopped else "after the last step",
         "rows": num_rows,
     }

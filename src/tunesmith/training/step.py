@@ -49,9 +49,7 @@ class Networks:
 
     def trained(self) -> dict[str, dict[str, Tensor]]:
         """The trained tensors, buffers included, by role."""
-        return {
-            role: dict(network.module.state_dict()) for role, network in self.by_role.items() if network.is_trained
-        }
+        return {role: dict(network.module.state_dict()) for role, network in self.by_role.items() if network.is_trained}
 
 
 def take(

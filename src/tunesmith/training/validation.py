@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,11 @@ import torch
 
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.method import Columns, HasScores, Method, Row
+from tunesmith.metrics import table
 from tunesmith.numerics.batching import microbatches
 from tunesmith.training.batch import collate, length
 from tunesmith.training.precision import autocast
 from tunesmith.training.step import Networks
-
-LOWER_IS_BETTER = frozenset({"loss", "mse", "rmse", "mae"})
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,10 @@ class Watch:
     def is_better(self, values: Mapping[str, float], best: float | None) -> bool:
         """Whether a validation beats the best one so far; a tie, or a value that is no number, does not."""
         value = self.value(values)
-        if best is None:
-            return True
-        gain = best - value if self.metric in LOWER_IS_BETTER else value - best
+        if math.isnan(value) or best is None:
+            return not math.isnan(value)
+        is_higher_better = self.metric != "loss" and table.METRICS[self.metric].higher_is_better
+        gain = value - best if is_higher_better else best - value
         return gain > self.min_delta
 
 

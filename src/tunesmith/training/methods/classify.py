@@ -10,7 +10,7 @@ import torch
 
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.method import Columns, Forward, Loss, Objective, Row
-from tunesmith.metrics import classification
+from tunesmith.metrics import table
 from tunesmith.numerics.losses import cross_entropy
 from tunesmith.training.methods.config import ClassifyConfig
 from tunesmith.training.targets import Labels
@@ -35,15 +35,11 @@ class Classify:
         return (Objective("cross_entropy", self._loss),)
 
     def scores(self, outputs: Any, rows: Sequence[Row]) -> Mapping[str, float]:
-        """Accuracy and macro F1 of the most probable labels."""
+        """Every classification metric of the most probable labels."""
         names = self.target.names
         predicted = [names[place] for place in np.argmax(outputs, axis=-1)]
         actual = [names[row["target"]] for row in rows]
-        counts = classification.tally(actual, predicted)
-        return {
-            "accuracy": float(classification.accuracy(counts)),
-            "f1_macro": float(classification.f1_macro(counts)),
-        }
+        return table.scores("classify", actual, predicted)
 
     def _loss(self, forward: Forward, batch: Columns) -> Loss:
         logits_BC, target_B = forward("model", batch), batch["target"]

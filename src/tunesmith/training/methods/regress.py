@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.core.method import Columns, Forward, Loss, Objective, Row
-from tunesmith.metrics import regression
+from tunesmith.metrics import table
 from tunesmith.numerics.losses import squared_error
 from tunesmith.training.methods.config import RegressConfig
 from tunesmith.training.targets import Scale
@@ -29,11 +29,10 @@ class Regress:
         return (Objective("squared_error", self._loss),)
 
     def scores(self, outputs: Any, rows: Sequence[Row]) -> Mapping[str, float]:
-        """Mean squared error and Pearson correlation in the target's own units."""
+        """Every regression metric, in the target's own units; nan where one has no value."""
         predicted = np.asarray(outputs)[:, 0] * self.target.std + self.target.mean
         actual = np.array([row["target"] for row in rows]) * self.target.std + self.target.mean
-        both = regression.pairs(actual, predicted)
-        return {"mse": float(regression.mse(both)), "pearson": float(regression.pearson(both))}
+        return table.scores("regress", actual, predicted)
 
     def _loss(self, forward: Forward, batch: Columns) -> Loss:
         return Loss(*squared_error(forward("model", batch)[:, 0], batch["target"]))

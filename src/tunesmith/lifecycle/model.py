@@ -1,0 +1,95 @@
+"""A trained model by its reference, ready to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.artifact import Artifact
+from tunesmith.core.engine import Answer, Engine, Request
+from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.lifecycle.session import Session
+from tunesmith.store.artifacts import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer to one text."""
+
+    label: str | None
+    """The most probable label; None for a model that predicts numbers."""
+    probability: float | None
+    """The probability of that label; None for a model that predicts numbers."""
+    value: float | None
+    """The predicted number; None for a model that predicts labels."""
+    probabilities: dict[str, float]
+    """Probability by label; empty for a model that predicts numbers."""
+    num_truncated_tokens: int = 0
+    """Tokens of the text that the model could not read."""
+
+
+class Model:
+    """An opened model; ``predict`` answers texts in their order."""
+
+    def __init__(self, reference: str, task: str, labels: Sequence[str], engine: Engine) -> None:
+        self.reference, self.task, self.labels = reference, task, tuple(labels)
+        self._engine = engine
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """A prediction for each text, in the order of the texts."""
+        if isinstance(texts, str):
+            raise RecipeError("`predict` takes a list of texts", seen="one text", next=f"predict([{texts[:20]!r}])")
+        answers: dict[int, Answer] = {}
+        for answer in self._engine.submit(Request("predict", list(texts))):
+            answers[answer.index] = answer
+        return [self._prediction(answers[place]) for place in range(len(texts))]
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        self._engine.close()
+
+    def _prediction(self, answer: Answer) -> Prediction:
+        if self.task != "classify":
+            return Prediction(None, None, answer.values[0], {}, answer.num_truncated_tokens)
+        probabilities = dict(zip(self.labels, answer.values, strict=True))
+        label = max(probabilities, key=lambda name: probabilities[name])
+        return Prediction(label, probabilities[label], None, probabilities, answer.num_truncated_tokens)
+
+
+def find_model(session: Session, reference: str) -> Artifact:
+    """The MODEL artifact of ``name@alias``, ``name@version``, ``name`` (the newest version) or ``run:ID``.
+
+    Raises: StoreError naming the nearest known model, RecipeError for what is no reference.
+    """
+    store = ArtifactStore(session.workspace, session.ledger)
+    if reference.startswith("run:"):
+        run = session.ledger.run(reference.removeprefix("run:"))
+        if run.model_digest is None:
+            raise StoreError(
+                f"the run `{run.id}` has no model", seen=f"it is {run.status}", next=f"tunesmith resume {run.id}"
+            )
+        return store.load(run.model_digest)
+    name, _, which = reference.partition("@")
+    if not which:
+        versions = [one for one in session.ledger.models() if one.name == name]
+        which = str(max((one.version for one in versions), default=1))
+    return store.load(session.ledger.resolve(name, which).digest)
+
+
+def open_model(session: Session, reference: str) -> Model:
+    """The model of a reference, loaded into this process."""
+    artifact = find_model(session, reference)
+    from tunesmith.engines.transformers import TransformersEngine
+
+    engine = TransformersEngine.open(artifact.path, base_path(session, artifact))
+    return Model(reference, artifact.facts["task"], artifact.facts["labels"], engine)
+
+
+def base_path(session: Session, model: Artifact) -> Path | None:
+    """The folder of the base a model stands on; None where the model brings its own encoder."""
+    if (model.path / "encoder").is_dir():
+        return None
+    base: dict[str, Any] = dict(model.facts["base"])
+    return ArtifactStore(session.workspace, session.ledger).load(base["digest"]).path

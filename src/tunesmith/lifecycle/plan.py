@@ -1,0 +1,180 @@
+"""A recipe as ordered steps, and what they are expected to take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from tunesmith.core import wiring
+from tunesmith.core.artifact import Artifact
+from tunesmith.data.config import IngestConfig
+from tunesmith.lifecycle.runner import Runner
+from tunesmith.lifecycle.steps import From, StepSpec
+from tunesmith.recipe.recipe import Recipe
+from tunesmith.selection import resources
+from tunesmith.selection.config import BaseConfig
+from tunesmith.selection.locate import locate
+
+SAMPLED_ROWS = 20_000
+"""Rows whose tokens a plan counts; of a larger data set it says so and scales up."""
+SPLITS = ("train", "validation", "test")
+
+
+def steps_of(recipe: Recipe) -> list[StepSpec]:
+    """The steps of a run in their order; reads the fingerprints of sources and of the base model."""
+    specs = [_ingest(source) for source in recipe.data.sources]
+    ingested = {source.name: From(f"ingest:{source.name}", "dataset") for source in recipe.data.sources}
+    specs.append(StepSpec("prepare", "prepare", recipe.for_prepare(), ingested))
+    base = BaseConfig(model=recipe.model)
+    specs.append(StepSpec("base", "base", base, fingerprint=locate(recipe.model).fingerprint()))
+
+    splits, pinned = From("prepare", "splits"), From("base", "base")
+    activations = {"activations": From("features", "activations")}
+    train = recipe.for_train()
+    baselines_need = any(wiring.load(wiring.wire("baseline", name).make).needs_features for name in recipe.baselines)
+    if train.trainable.needs_features or baselines_need:
+        specs.append(StepSpec("features", "features", recipe.for_features(), {"base": pinned, "splits": splits}))
+    given = {"splits": splits, **(activations if baselines_need else {})}
+    specs.append(StepSpec("baselines", "baselines", recipe.for_baselines(), given))
+    given = {"base": pinned, "splits": splits, **(activations if train.trainable.needs_features else {})}
+    specs.append(StepSpec("train", "train", train, given))
+    given = {
+        "model": From("train", "model"),
+        "base": pinned,
+        "splits": splits,
+        "baselines": From("baselines", "baselines"),
+    }
+    specs.append(StepSpec("evaluate", "evaluate", recipe.for_evaluate(), given))
+    return specs
+
+
+def _ingest(source: Any) -> StepSpec:
+    opened = wiring.load(wiring.wire("source", source.kind).make)(source)
+    return StepSpec(f"ingest:{source.name}", "ingest", IngestConfig(source=source), fingerprint=opened.fingerprint())
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step as a plan shows it."""
+
+    name: str
+    stage: str
+    key: str
+    status: str
+    """done (by this plan or before), cached, to run, or unknown."""
+    forecast: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do: the data as it is now, the rest as a forecast."""
+
+    recipe: str
+    task: str
+    sources: list[dict[str, Any]]
+    rows: Mapping[str, Any]
+    """Facts of the splits: read, kept, removed and quarantined per reason and source."""
+    quality: Mapping[str, Any]
+    base: Mapping[str, Any]
+    lengths: Mapping[str, Any]
+    steps: list[PlannedStep]
+    total: Mapping[str, Any]
+    settings: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON values."""
+        return asdict(self)
+
+
+def make_plan(recipe: Recipe, runner: Runner) -> Plan:
+    """The plan of a recipe: ingests and prepares for real (a run takes those results over), forecasts the rest."""
+    specs = steps_of(recipe)
+    light = [spec for spec in specs if not spec.wire.is_heavy]
+    runner.keys |= runner.keys_of(specs)
+    before = {spec.name: runner.status_of(spec) for spec in specs}
+    results = runner.run(light)
+    splits, quality, base = results["prepare"]["splits"], results["prepare"]["quality"], results["base"]["base"]
+    lengths = token_lengths(recipe, splits, base)
+    planned = []
+    for spec in specs:
+        status = ("cached" if before[spec.name] == "cached" else "done") if spec in light else runner.status_of(spec)
+        forecast = (
+            None
+            if status in ("cached", "done")
+            else _forecast(recipe, spec, base, lengths, len(splits.facts["labels"]))
+        )
+        as_json = None if forecast is None else forecast.to_dict()
+        planned.append(PlannedStep(spec.name, spec.kind, runner.keys[spec.name], status, as_json))
+    forecasts = [one.forecast for one in planned if one.forecast is not None]
+    return Plan(
+        recipe=recipe.name,
+        task=recipe.task,
+        sources=[dict(results[f"ingest:{source.name}"]["dataset"].facts) for source in recipe.data.sources],
+        rows=splits.facts,
+        quality=quality.facts,
+        base={name: value for name, value in base.facts.items() if name != "files"},
+        lengths=lengths,
+        steps=planned,
+        total={
+            "seconds": round(sum(one["seconds"] for one in forecasts), 1),
+            "peak_bytes": max((one["peak_bytes"] for one in forecasts), default=0),
+        },
+        settings=recipe.for_train().model_dump(mode="json"),
+    )
+
+
+def token_lengths(recipe: Recipe, splits: Artifact, base: Artifact) -> dict[str, Any]:
+    """Token counts of each split and what the length policy would lose, from at most 20,000 rows a split."""
+    from tunesmith.models.tokenizer import Tokenizer
+
+    limit = int(base.facts["max_tokens"])
+    wanted = recipe.train.max_tokens
+    max_tokens = limit if wanted == "auto" else min(wanted, limit)
+    tokenizer = Tokenizer(base.path / "files", max_tokens)
+    result: dict[str, Any] = {"max_tokens": max_tokens, "policy": recipe.train.length_policy, "splits": {}}
+    by_source: dict[str, dict[str, int]] = {}
+    for name in SPLITS:
+        frame = pl.read_parquet(splits.path / f"{name}.parquet", columns=["text", "source_id"])
+        sample = frame.head(SAMPLED_ROWS)
+        lengths = tokenizer.lengths(sample["text"].to_list())
+        scale = frame.height / max(1, sample.height)
+        cut = [max(0, one - max_tokens) for one in lengths]
+        for source, lost in zip(sample["source_id"], cut, strict=True):
+            if lost:
+                entry = by_source.setdefault(source, {"rows": 0, "tokens": 0})
+                entry["rows"] += 1
+                entry["tokens"] += lost
+        result["splits"][name] = {
+            "rows": frame.height,
+            "tokens": int(sum(min(one, max_tokens) for one in lengths) * scale),
+            "quantiles": resources.quantiles(lengths),
+            "too_long_rows": int(sum(1 for one in cut if one) * scale),
+            "tokens_lost": int(sum(cut) * scale),
+            "is_estimated": scale > 1,
+        }
+    result["lost_by_source"] = by_source
+    return result
+
+
+def _forecast(
+    recipe: Recipe, spec: StepSpec, base: Artifact, lengths: Mapping[str, Any], num_labels: int
+) -> resources.Forecast | None:
+    tokens = {name: one["tokens"] for name, one in lengths["splits"].items()}
+    rows = {name: one["rows"] for name, one in lengths["splits"].items()}
+    train = recipe.for_train()
+    speed = resources.measure_machine(train.precision)
+    if spec.kind == "train":
+        epochs = float(train.num_epochs(rows["train"]))
+        if train.max_steps is not None:
+            epochs = min(epochs, train.max_steps * train.batch / max(1, rows["train"]))
+        return resources.forecast_train(base.facts, tokens["train"], epochs, train.trainable.kind, speed)
+    if spec.kind == "features":
+        return resources.forecast_forward(base.facts, sum(tokens.values()), speed)
+    if spec.kind == "evaluate":
+        return resources.forecast_forward(base.facts, tokens["test"], speed)
+    if spec.kind == "baselines":
+        return resources.forecast_baselines(sum(rows.values()), num_labels)
+    return None

@@ -1,0 +1,199 @@
+"""One run from its recipe to the release decision, and the same run again after it was stopped."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from tunesmith.core import digests
+from tunesmith.core.errors import Interrupted, RecipeError, StepError, TunesmithError
+from tunesmith.core.events import Event, EventLog
+from tunesmith.lifecycle.plan import steps_of
+from tunesmith.lifecycle.release import Release, release
+from tunesmith.lifecycle.runner import Outputs, Runner
+from tunesmith.lifecycle.session import Session
+from tunesmith.lifecycle.steps import StepSpec
+from tunesmith.recipe.load import dump, load
+from tunesmith.recipe.recipe import Recipe
+from tunesmith.reporting.report import write_report
+from tunesmith.reporting.view import RunView, StepView
+from tunesmith.store.files import write_bytes, write_json
+
+RECIPE = "recipe.yaml"
+REPORT = "report.html"
+Until = Literal["evaluate", "release"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended."""
+
+    run: str
+    status: str
+    """done: released, or evaluated where that was all that was asked; denied: the gate said no."""
+    verdict: str
+    metrics: Mapping[str, Any]
+    baselines: Mapping[str, Any]
+    model: str | None
+    """``name@alias`` where the model was released, else the run's own reference ``run:ID``."""
+    report: str
+    rows: Mapping[str, Any]
+    comparisons: list[Mapping[str, Any]]
+    gate: Mapping[str, Any]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return asdict(self)
+
+
+def start_run(session: Session, recipe: Recipe, until: Until = "release") -> RunResult:
+    """Run a recipe under a new run id."""
+    stamp = datetime.now(UTC).strftime("%m%d-%H%M")
+    return _carry_out(session, recipe, f"{recipe.name}-{stamp}-{secrets.token_hex(2)}", until)
+
+
+def resume_run(session: Session, run_id: str, until: Until = "release") -> RunResult:
+    """Go on with a run that was stopped; done steps are taken over, a killed training goes on from its checkpoint."""
+    session.ledger.run(run_id)
+    path = session.workspace.run_folder(run_id) / RECIPE
+    if not path.is_file():
+        raise RecipeError(f"the run `{run_id}` was stopped before its recipe was written", next="start it again")
+    return _carry_out(session, load(path), run_id, until)
+
+
+def _carry_out(session: Session, recipe: Recipe, run_id: str, until: Until) -> RunResult:
+    folder = session.workspace.run_folder(run_id)
+    text = dump(recipe)
+    started = datetime.now(UTC)
+    write_bytes(folder / RECIPE, text.encode())
+    session.ledger.start_run(run_id, recipe.name, recipe.task, digests.of_value(recipe.model_dump(mode="json")))
+    log = EventLog(folder / "events.jsonl", session.listener)
+    warnings: list[str] = []
+
+    def listen(event: Event) -> None:
+        if event.get("event") == "warning":
+            warnings.append(str(event.get("message")))
+        log.forward({"run": run_id, **event})
+
+    runner = Runner(
+        session.workspace,
+        session.ledger,
+        seed=recipe.seed,
+        listener=listen,
+        is_cancelled=session.cancel.is_set,
+        run_id=run_id,
+    )
+    try:
+        with session.workspace.lock(folder / "lock", wait=False):
+            specs = steps_of(recipe)
+            results = runner.run(specs)
+            released = _release(session, recipe, run_id, results, until)
+            status: Literal["done", "denied"] = "done" if released.is_released or until == "evaluate" else "denied"
+            view = _view(session, recipe, run_id, specs, results, released, status, started, warnings)
+            write_report(view, folder / REPORT)
+            session.ledger.end_run(
+                run_id, status, verdict=released.verdict, model_digest=results["train"]["model"].digest
+            )
+    except BaseException as error:
+        raise _ended(session, run_id, error) from error
+    finally:
+        log.close()
+    report = results["evaluate"]["report"].facts
+    outcome = RunResult(
+        run=run_id,
+        status=status,
+        verdict=released.verdict,
+        metrics=report["metrics"],
+        baselines=report["baselines"],
+        model=released.reference or f"run:{run_id}",
+        report=str(folder / REPORT),
+        rows=results["prepare"]["splits"].facts["rows"],
+        comparisons=report["comparisons"],
+        gate=report["gate"],
+        seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
+    )
+    write_json(folder / "result.json", outcome.to_dict())
+    return outcome
+
+
+def _ended(session: Session, run_id: str, error: BaseException) -> BaseException:
+    """The error that ended a run, recorded and carrying the run's id."""
+    if isinstance(error, KeyboardInterrupt):
+        error = Interrupted("interrupted")
+    if isinstance(error, TunesmithError):
+        error.run_id = run_id
+        status: Literal["interrupted", "failed"] = "interrupted" if isinstance(error, Interrupted) else "failed"
+        session.ledger.end_run(run_id, status, error=error.to_dict())
+    else:
+        unknown = StepError(f"{type(error).__name__}: {error}")
+        session.ledger.end_run(run_id, "failed", error=unknown.to_dict())
+    return error
+
+
+def _release(session: Session, recipe: Recipe, run_id: str, results: Mapping[str, Outputs], until: Until) -> Release:
+    model, report = results["train"]["model"], results["evaluate"]["report"]
+    if until == "evaluate":
+        return Release(False, report.facts["gate"]["verdict"], recipe.name)
+    return release(session.ledger, recipe.name, recipe.serve.alias, run_id, model, report)
+
+
+def _view(
+    session: Session,
+    recipe: Recipe,
+    run_id: str,
+    specs: list[StepSpec],
+    results: Mapping[str, Outputs],
+    released: Release,
+    status: str,
+    started: datetime,
+    warnings: list[str],
+) -> RunView:
+    done = {step.name: step.status for step in session.ledger.run_steps(run_id)}
+    model, splits = results["train"]["model"], results["prepare"]["splits"]
+    steps = [
+        StepView(
+            name=spec.name,
+            stage=spec.kind,
+            status=done.get(spec.name, "done"),
+            key=next(iter(results[spec.name].values())).made_by.step_key,
+            outputs={name: one.digest for name, one in results[spec.name].items()},
+            cost=dict(next(iter(results[spec.name].values())).made_by.cost),
+        )
+        for spec in specs
+    ]
+    return RunView(
+        run_id=run_id,
+        name=recipe.name,
+        task=recipe.task,
+        created=started.isoformat(timespec="seconds"),
+        status=status,
+        reference=released.reference,
+        version=released.version,
+        sources=[results[f"ingest:{source.name}"]["dataset"].facts for source in recipe.data.sources],
+        splits=splits.facts,
+        quality=results["prepare"]["quality"].facts,
+        base=results["base"]["base"].facts,
+        model=model.facts,
+        report=results["evaluate"]["report"].facts,
+        baselines=results["baselines"]["baselines"].facts,
+        history=results["train"]["history"].path / "history.jsonl",
+        predictions=results["evaluate"]["report"].path / "predictions.parquet",
+        removed=splits.path / "removed.parquet",
+        quarantine=splits.path / "quarantine.parquet",
+        steps=steps,
+        versions=dict(model.made_by.versions),
+        hardware=dict(model.made_by.hardware),
+        recipe_yaml=dump(recipe),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def report_path(session: Session, run_id: str) -> Path:
+    """Where a run's report is."""
+    session.ledger.run(run_id)
+    return session.workspace.run_folder(run_id) / REPORT

@@ -1,0 +1,61 @@
+"""Everything a report shows, as plain values: reporting opens no workspace and no ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step of the run, for the lineage and cost tables."""
+
+    name: str
+    stage: str
+    status: str
+    """done or cached."""
+    key: str
+    outputs: Mapping[str, str]
+    """Output name → digest."""
+    cost: Mapping[str, float]
+    """``wall_s``, ``cpu_s``, ``peak_bytes``: what it took when it was run."""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One finished run."""
+
+    run_id: str
+    name: str
+    task: str
+    created: str
+    """UTC, ISO 8601."""
+    status: str
+    """done or denied."""
+    reference: str | None
+    """``name@alias`` where the model was released."""
+    version: int | None
+    sources: Sequence[Mapping[str, Any]]
+    """Facts of the ``dataset`` artifacts (docs/artifacts.md)."""
+    splits: Mapping[str, Any]
+    quality: Mapping[str, Any]
+    base: Mapping[str, Any]
+    model: Mapping[str, Any]
+    report: Mapping[str, Any]
+    """Facts of the ``report`` artifact: metrics, baselines, comparisons, gate."""
+    baselines: Mapping[str, Any]
+    history: Path
+    """``history.jsonl``."""
+    predictions: Path
+    """``predictions.parquet``."""
+    removed: Path
+    """``removed.parquet``."""
+    quarantine: Path
+    """``quarantine.parquet``."""
+    steps: Sequence[StepView]
+    versions: Mapping[str, str]
+    hardware: Mapping[str, Any]
+    recipe_yaml: str
+    warnings: Sequence[str] = field(default=())
