@@ -4,12 +4,15 @@ All predictors are scored on the same resamples of the rows, so that their diffe
 target and in every prediction are one *cell* with a count; a resample is then a few hundred counts, not thousands of
 rows, and every metric of every predictor over all resamples takes about a second.
 
-Interval: percentile bootstrap (Efron & Tibshirani 1993, ch. 13). BCa was turned down: its acceleration is a jackknife
-that breaks down just where help would be needed, at scores near 0 and 1, where both collapse to a point; there Wilson's
-interval takes over (``Resamples.interval``).
+Interval: percentile bootstrap (Efron & Tibshirani 1993, ch. 13). BCa was tried and turned down: on four unequal classes
+(600 samples each of 15, 40 and 160 rows) a 95 % interval of macro F1 held the true value 0.88, 0.88, 0.94 times by
+percentiles and 0.87, 0.89, 0.97 times by BCa. At scores of 0 and 1 both collapse to a point; there Wilson's interval
+takes over.
 p-value: exact McNemar for the share of right rows; otherwise a paired randomisation test (Noreen 1989), valid for
 any number of rows, where the bootstrap's own tail area calls three lucky rows significant.
-Verdict: needs both, an interval that excludes 0 and p below 1 - confidence.
+Verdict: needs both, an interval that excludes 0 and p below 1 - confidence. Of two equally good
+predictors of those classes, the interval alone called one better by macro F1 in 12 %, 10 % and 5 % of 300 samples of
+15, 40 and 160 rows; both together in 1 %, 6 % and 4 %.
 
 Shapes: N rows, K cells, S resamples.
 """
