@@ -11,7 +11,8 @@ import polars as pl
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError, StepError
 from tunesmith.data import dataset
-from tunesmith.data.sift import LINEAGE, bounded
+from tunesmith.data.dataset import LINEAGE
+from tunesmith.data.sift import bounded
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,8 @@ def _mapped(frames: Mapping[str, pl.DataFrame]) -> tuple[str, ...]:
 
 
 def _refused(name: str, artifact: Artifact) -> pl.DataFrame:
-    schema = {"source_id": pl.String, "position": pl.Int64, "row_id": pl.String, "record": pl.String}
-    path = artifact.path / "refused.parquet"
-    if not path.exists():
-        return pl.DataFrame(schema={**schema, "reason": pl.String, "_why": pl.String})
     reason = pl.col("reason").cast(pl.String)
-    return pl.read_parquet(path).select(
+    return dataset.read_refused(artifact).select(
         pl.lit(name).alias("source_id"),
         pl.col("position").cast(pl.Int64),
         pl.lit(None, pl.String).alias("row_id"),

@@ -13,11 +13,12 @@ import polars as pl
 from tunesmith.core.errors import DataError, StepError
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.data import clean, dedupe, leakage, quality, rules, split
+from tunesmith.data.dataset import LINEAGE
 from tunesmith.data.gather import Gathered, gather
 from tunesmith.data.leakage import SPLIT
 from tunesmith.data.partition import partition
 from tunesmith.data.prepare_config import PrepareConfig
-from tunesmith.data.sift import LINEAGE, Sifted
+from tunesmith.data.sift import Sifted
 
 NUM_STEPS = 6
 
@@ -96,7 +97,9 @@ class Prepare:
             dedupe.remove_near(sifted, config.clean.near_duplicates, config.task)
         reasons = sifted.reasons()
         near = sum(n for reason, n in reasons.items() if reason.startswith(("near duplicate", "nearly the same")))
-        exact = sum(n for reason, n in reasons.items() if reason == "exact duplicate" or reason.startswith("same text as"))
+        exact = sum(
+            n for reason, n in reasons.items() if reason == "exact duplicate" or reason.startswith("same text as")
+        )
         return {"exact_duplicates": exact + stay, "near_duplicates": near}
 
     def _write(self, sifted: Sifted, gathered: Gathered, out: Path) -> Facts:

@@ -8,7 +8,8 @@ from typing import Literal
 
 import polars as pl
 
-LINEAGE = ("row_id", "source_id", "subject", "parents")
+from tunesmith.data.dataset import LINEAGE
+
 MAX_RECORD_CHARS = 2000
 
 Fate = Literal["removed", "quarantined"]
