@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,9 +60,22 @@ def _positive(value: Any) -> int | None:
     return found if isinstance(found, int) and found > 0 else None
 
 
-def _rate(value: Any) -> float | None:
+def _above_zero(most: float) -> Callable[[Any], float | None]:
+    def convert(value: Any) -> float | None:
+        found = number(value)
+        return float(found) if found is not None and 0 < found <= most else None
+
+    return convert
+
+
+def _decay(value: Any) -> float | None:
     found = number(value)
-    return float(found) if found is not None and found > 0 else None
+    return float(found) if found is not None and 0 <= found <= 10 else None
+
+
+def _tokens(value: Any) -> int | None:
+    found = _positive(value)
+    return found if found is not None and found >= 8 else None
 
 
 def _share(value: Any) -> float | None:
@@ -119,10 +133,10 @@ ALIASES: Mapping[str, Alias] = {
         ("base_model", "model_name_or_path", "pretrained_model_name_or_path", "model_name", "model_id", "model_path"),
         _same("model", lambda value: value if isinstance(value, str) else None),
     ),
-    **dict.fromkeys(("learning_rate", "lr"), _same("train.optimizer.lr", _rate)),
+    **dict.fromkeys(("learning_rate", "lr"), _same("train.optimizer.lr", _above_zero(10))),
     **dict.fromkeys(
         ("sequence_len", "cutoff_len", "max_seq_length", "max_seq_len", "max_length", "model_max_length"),
-        _same("train.max_tokens", _positive),
+        _same("train.max_tokens", _tokens),
     ),
     **dict.fromkeys(("num_train_epochs", "num_epochs", "n_epochs", "max_epochs"), _same("train.epochs", _positive)),
     **dict.fromkeys(("lr_scheduler_type", "lr_scheduler", "scheduler"), _same("train.schedule.kind", _schedule)),
@@ -132,12 +146,12 @@ ALIASES: Mapping[str, Alias] = {
         lambda value: found if isinstance(found := number(value), int) and found >= 0 else None,
         "a whole number is a number of steps",
     ),
-    "weight_decay": _same("train.optimizer.weight_decay", lambda value: None if (n := number(value)) is None else n),
+    "weight_decay": _same("train.optimizer.weight_decay", _decay),
     "adam_beta1": _same("train.optimizer.betas", lambda value: None if (b := _share(value)) is None else [b, 0.999]),
     "adam_beta2": _same("train.optimizer.betas", lambda value: None if (b := _share(value)) is None else [0.9, b]),
-    "adam_epsilon": _same("train.optimizer.eps", _rate),
+    "adam_epsilon": _same("train.optimizer.eps", _above_zero(1)),
     **dict.fromkeys(("optim", "optimizer_type", "optimizer_name"), _same("train.optimizer.kind", _optimizer)),
-    **dict.fromkeys(("max_grad_norm", "gradient_clipping", "grad_clip"), _same("train.clip", _rate)),
+    **dict.fromkeys(("max_grad_norm", "gradient_clipping", "grad_clip"), _same("train.clip", _above_zero(math.inf))),
     **dict.fromkeys(("label_smoothing_factor", "label_smoothing"), Alias("train.method.label_smoothing", _smoothing)),
     **dict.fromkeys(
         ("class_weight", "class_weights"),

@@ -39,10 +39,11 @@ NEAR = 0.72
 def explain(error: ValidationError, document: Document, root: type[Config], name: str) -> RecipeError:
     """One error with every problem of a recipe, each at its place in the file."""
     found: list[Problem] = []
+    places: list[Path] = []
     for detail in error.errors():
-        path = _path(detail["loc"], document.data)
-        found += _Detail(detail, path, document.data, root).problems()
-    found += _batch(document.data, root)
+        places.append(_path(detail["loc"], document.data))
+        found += _Detail(detail, places[-1], document.data, root).problems()
+    found += _batch(document.data, places, root)
     return error_of(_without_outer(found), document.places, name)
 
 
@@ -196,12 +197,13 @@ def _entries(path: Path, value: Any) -> Iterator[tuple[Path, str, Any]]:
             yield from _entries((*path, index), item)
 
 
-def _batch(data: Any, root: type[Config]) -> Iterator[Problem]:
-    """The rows of an optimizer step that other tools' keys make together, wherever they stand."""
+def _batch(data: Any, wrong: Sequence[Path], root: type[Config]) -> Iterator[Problem]:
+    """The rows of an optimizer step that other tools' keys make together, at or inside of the wrong places."""
     found: dict[str, Any] = {}
     first: Path = ()
     for path, key, item in _entries((), data):
-        if key in aliases.BATCH and key not in schema.keys_of(schema.classes_at(root, data, path[:-1])):
+        is_wrong = any(path[: len(place)] == place for place in wrong if place)
+        if is_wrong and key in aliases.BATCH and key not in schema.keys_of(schema.classes_at(root, data, path[:-1])):
             found.setdefault(key, item)
             first = first or path
     if not found:

@@ -72,7 +72,7 @@ def read(text: str, name: str) -> Document:
     """
     source = _Source(text, name)
     node = source.compose()
-    if node is None:
+    if node is None or (isinstance(node, yaml.ScalarNode) and source.scalar(node) is None):
         raise RecipeError(f"{name} is empty", next="write at least `task:` and one source; `tunesmith init` makes one")
     if not isinstance(node, yaml.MappingNode):
         source.refuse(node.start_mark, "a recipe is a mapping of keys to values", allowed="key: value")
