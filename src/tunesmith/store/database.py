@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
 
 from tunesmith.core.errors import StoreError
 from tunesmith.store.tables import HEAD
@@ -23,15 +22,14 @@ _WRITES = "tunesmith_writes"
 
 def connect(url: str) -> Engine:
     """An engine for SQLite or PostgreSQL; nothing is opened yet."""
-    dumps = partial(json.dumps, ensure_ascii=False, allow_nan=False)
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            engine = create_engine(parsed, json_serializer=dumps, connect_args={"timeout": BUSY_TIMEOUT_S})
+            engine = create_engine(parsed, json_serializer=_dumps, connect_args={"timeout": BUSY_TIMEOUT_S})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
-        return create_engine(parsed, json_serializer=dumps, pool_pre_ping=True)
+        return create_engine(parsed, json_serializer=_dumps, pool_pre_ping=True)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(
             "the ledger's URL cannot be used",
@@ -39,6 +37,13 @@ def connect(url: str) -> Engine:
             allowed="sqlite:///path/ledger.db or postgresql://user@host/database",
             next="for PostgreSQL: pip install 'tunesmith[postgres]'",
         ) from error
+
+
+def _dumps(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise StoreError("a value cannot be recorded in the ledger", seen=error, allowed="JSON without NaN") from error
 
 
 @contextmanager
@@ -115,11 +120,9 @@ def _database_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except StatementError as error:
+        if isinstance(error.orig, StoreError):
+            raise error.orig from error
         cause = str(error.orig or error).strip()
-        if not isinstance(error, DBAPIError):
-            raise StoreError(
-                "a value cannot be recorded in the ledger", seen=cause, allowed="JSON without NaN"
-            ) from error
         place = engine.url.render_as_string(hide_password=True)
         if "locked" in cause:
             way_out = f"another process has been writing for over {BUSY_TIMEOUT_S} s: wait for it, or stop it"

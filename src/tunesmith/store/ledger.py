@@ -308,8 +308,9 @@ class Ledger:
 def _insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
     """Insert a row unless its key is there; whether it was inserted."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    result = connection.execute(insert(table).values(dict(values)).on_conflict_do_nothing())
-    return result.rowcount == 1
+    # Not by rowcount: PostgreSQL's driver gives none for an INSERT.
+    statement = insert(table).values(dict(values)).on_conflict_do_nothing().returning(*table.primary_key)
+    return connection.execute(statement).first() is not None
 
 
 def _plain(made_by: MadeBy) -> dict[str, Any]:
