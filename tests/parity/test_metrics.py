@@ -53,7 +53,7 @@ def test_classification_equals_scikit_learn(rows: list[tuple[str, str]]) -> None
     targets, guesses = [list(column) for column in zip(*rows, strict=True)]
     expected = expected_classification(targets, guesses)
     assert expected.keys() == table.of_task("classify").keys()
-    assert table.measure("classify", targets, guesses) == pytest.approx(expected, abs=TOLERANCE)
+    assert table.scores("classify", targets, guesses) == pytest.approx(expected, abs=TOLERANCE)
 
 
 @settings(max_examples=80, deadline=None)
@@ -85,7 +85,7 @@ def correlation(function: Callable[..., Any], x: np.ndarray, y: np.ndarray) -> f
 @given(columns_of_numbers)
 def test_regression_equals_scikit_learn_and_scipy(rows: list[tuple[float, float]]) -> None:
     targets, guesses = (np.array(column) for column in zip(*rows, strict=True))
-    found = table.measure("regress", targets, guesses)
+    found = table.scores("regress", targets, guesses)
     assert found["mse"] == pytest.approx(theirs.mean_squared_error(targets, guesses), rel=TOLERANCE)
     assert found["rmse"] == pytest.approx(theirs.root_mean_squared_error(targets, guesses), rel=TOLERANCE)
     assert found["mae"] == pytest.approx(theirs.mean_absolute_error(targets, guesses), rel=TOLERANCE)
@@ -103,7 +103,7 @@ def test_large_levels_and_small_spreads_keep_their_digits() -> None:
     rng = np.random.default_rng(3)
     targets = 1e6 + rng.normal(size=400)
     guesses = targets + rng.normal(size=400)
-    found = table.measure("regress", targets, guesses)
+    found = table.scores("regress", targets, guesses)
     assert found["pearson"] == pytest.approx(stats.pearsonr(targets, guesses).statistic, abs=TOLERANCE)
     assert found["r2"] == pytest.approx(theirs.r2_score(targets, guesses), abs=TOLERANCE)
 

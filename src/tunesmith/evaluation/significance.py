@@ -90,7 +90,7 @@ class Resamples:
         self._predictions = {name: np.asarray(column) for name, column in predictions.items()}
         self._rows, self._cell_N = _cells(task, [self._targets, *self._predictions.values()])
         metrics = table.of_task(task)
-        self.points = {name: table.measure(task, self._targets, column) for name, column in self._predictions.items()}
+        self.points = {name: table.scores(task, self._targets, column) for name, column in self._predictions.items()}
         draws: dict[str, dict[str, list[Floats]]] = {name: {m: [] for m in metrics} for name in self._predictions}
         for weights_SK in self._weights():
             for name, column in self._predictions.items():

@@ -83,7 +83,7 @@ def of_task(task: Task) -> dict[str, Metric]:
 
 
 def scores(task: Task, targets: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
-    """Every metric of a task by name; nan where one has no value."""
+    """Every metric of a task over all rows; nan where one has no value."""
     summary = summarize(task, targets, predictions)
     return {name: float(metric.compute(summary)) for name, metric in of_task(task).items()}
 
@@ -104,9 +104,3 @@ def find(name: str, task: Task) -> Metric:
 def summarize(task: Task, targets: ArrayLike, predictions: ArrayLike, weights: ArrayLike | None = None) -> Any:
     """What every metric of a task is computed from; ``weights`` (X, N) say how often each row counts."""
     return (classification.tally if task == "classify" else regression.pairs)(targets, predictions, weights)
-
-
-def measure(task: Task, targets: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
-    """Every metric of a task over all rows; nan where one has no value."""
-    summary = summarize(task, targets, predictions)
-    return {name: float(metric.compute(summary)) for name, metric in of_task(task).items()}

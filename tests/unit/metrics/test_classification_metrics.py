@@ -22,7 +22,7 @@ def test_scores_by_class_by_hand() -> None:
 
 
 def test_averages_by_hand() -> None:
-    found = table.measure("classify", TARGETS, GUESSES)
+    found = table.scores("classify", TARGETS, GUESSES)
     assert found["accuracy"] == found["f1_micro"] == 0.5
     assert found["f1_macro"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
     assert found["f1_weighted"] == pytest.approx((3 * 2 / 3 + 2 * 1 / 2 + 0) / 6)

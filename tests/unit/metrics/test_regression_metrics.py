@@ -11,7 +11,7 @@ from tunesmith.metrics import regression, table
 
 
 def test_values_by_hand() -> None:
-    found = table.measure("regress", [1.0, 2.0, 3.0, 6.0], [1.0, 3.0, 3.0, 4.0])
+    found = table.scores("regress", [1.0, 2.0, 3.0, 6.0], [1.0, 3.0, 3.0, 4.0])
     assert found["mse"] == pytest.approx((0 + 1 + 0 + 4) / 4)
     assert found["rmse"] == pytest.approx(math.sqrt(5 / 4))
     assert found["mae"] == pytest.approx(3 / 4)
@@ -21,10 +21,10 @@ def test_values_by_hand() -> None:
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -7e8])
 def test_constant_columns_have_no_correlation(constant: float) -> None:
-    found = table.measure("regress", [1.0, 2.0, 4.0], [constant] * 3)
+    found = table.scores("regress", [1.0, 2.0, 4.0], [constant] * 3)
     assert math.isnan(found["pearson"]) and math.isnan(found["spearman"])
     assert not math.isnan(found["r2"])
-    assert math.isnan(table.measure("regress", [constant] * 3, [1.0, 2.0, 4.0])["r2"])
+    assert math.isnan(table.scores("regress", [constant] * 3, [1.0, 2.0, 4.0])["r2"])
 
 
 def test_a_resample_of_one_row_has_no_correlation() -> None:
