@@ -8,4 +8,10 @@ from pydantic import BaseModel, ConfigDict
 class Config(BaseModel):
     """A frozen, validated value. The string under a field is its documentation: meaning, unit, range, source."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,  # a step key is a hash of JSON, which has neither
+    )

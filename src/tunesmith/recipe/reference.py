@@ -20,7 +20,7 @@ from tunesmith.metrics import table
 from tunesmith.recipe import aliases, schema
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.recipe.yaml_write import flow
-from tunesmith.training.vetted import VETTED
+from tunesmith.training.vetted import MOST_EPOCHS, VETTED
 
 UNIONS: dict[str, wiring.Table] = {
     "data.sources": "source",
@@ -92,11 +92,14 @@ def _cell(text: str | None) -> str:
 
 def _vetted() -> Iterator[str]:
     yield "## The vetted settings\n"
-    yield "What `null` stands for in `train.optimizer.lr`, `train.head_lr` and `train.epochs`.\n"
-    yield "| trainable | optimizer | `optimizer.lr` | `head_lr` | `epochs` |\n| --- | --- | --- | --- | --- |"
+    yield "What `null` stands for in `train.optimizer.lr`, `train.head_lr` and `train.epochs`. Few rows are passed over more"
+    yield "often: until there are enough optimizer steps, or the most epochs that help.\n"
+    yield "| trainable | optimizer | `optimizer.lr` | `head_lr` | `epochs` | enough steps | most epochs |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
     for trainable, good in VETTED.items():
+        passes = f"{good.epochs} | {good.enough_steps} | {MOST_EPOCHS[trainable]}"
         for optimizer, lr in good.lr.items():
-            yield f"| `{trainable}` | `{optimizer}` | {flow(lr)} | {flow(good.head_lr[optimizer])} | {good.epochs} |"
+            yield f"| `{trainable}` | `{optimizer}` | {flow(lr)} | {flow(good.head_lr[optimizer])} | {passes} |"
     yield ""
 
 
