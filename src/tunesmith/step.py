@@ -43,9 +43,9 @@ def main(path: Path) -> int:
         write_json(folder / "error.json", error.to_dict())
         return error.exit_code
     except MemoryError:
-        error = StepError("memory ran out", next="lower `train.microbatch_tokens` (it changes no result)")
-        write_json(folder / "error.json", error.to_dict())
-        return error.exit_code
+        full = StepError("memory ran out", next="lower `train.microbatch_tokens` (it changes no result)")
+        write_json(folder / "error.json", full.to_dict())
+        return full.exit_code
     except Exception as error:
         traceback.print_exc()
         if asked.is_set():

@@ -70,7 +70,7 @@ class TransformersEngine:
 
         if capability == "embed":
             features_BD = self.network.features(tokens_BT, mask_BT)
-            return torch.nn.functional.normalize(features_BD, dim=-1).tolist()  # type: ignore[no-any-return]
+            return torch.nn.functional.normalize(features_BD, dim=-1).tolist()
         output_BC = self.network(tokens_BT, mask_BT).double()
         if self.manifest.task == "classify":
             output_BC = output_BC.softmax(-1)

@@ -59,5 +59,4 @@ def open_model(model: Path, base: Path | None) -> tuple[ModelManifest, TextNetwo
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError("the model's head cannot be loaded", seen=f"{HEAD}: {error}") from error
     network = TextNetwork(load_encoder(where), head, manifest.network.pooling)
-    side = "left" if manifest.length.policy == "truncate_left" else "right"
-    return manifest, network.eval(), Tokenizer(where, manifest.length.max_tokens, side)
+    return manifest, network.eval(), Tokenizer(where, manifest.length.max_tokens, manifest.length.policy)

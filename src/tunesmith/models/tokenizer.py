@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tunesmith.core.errors import ModelError
-
-Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
@@ -22,9 +20,12 @@ class Tokens:
 
 
 class Tokenizer:
-    """Ids of texts, special tokens included, cut to ``max_tokens`` with the cut counted."""
+    """Ids of texts, special tokens included, cut to ``max_tokens`` with the cut counted.
 
-    def __init__(self, folder: Path, max_tokens: int, side: Side = "right") -> None:
+    Under the policy ``truncate_left`` the start of a text is cut, under any other its end.
+    """
+
+    def __init__(self, folder: Path, max_tokens: int, policy: str = "truncate_right") -> None:
         from tokenizers import Tokenizer as Fast
 
         path = folder / "tokenizer.json"
@@ -35,7 +36,7 @@ class Tokenizer:
         self._fast.no_padding()
         self._fast.no_truncation()
         self.max_tokens = max_tokens
-        self.side: Side = side
+        self.side = "left" if policy == "truncate_left" else "right"
         self._num_special: int = self._fast.num_special_tokens_to_add(is_pair=False)
         if max_tokens <= self._num_special:
             raise ModelError(

@@ -66,9 +66,8 @@ def open_tokenizer(folder: Path, base: Mapping[str, object], config: FeaturesCon
     max_tokens = limit if config.max_tokens == "auto" else config.max_tokens
     if max_tokens > limit:
         raise DataError("train.max_tokens is more than the model can read", seen=max_tokens, allowed=f"at most {limit}")
-    side = "left" if config.length_policy == "truncate_left" else "right"
     pooling = str(base["pooling"]) if config.pooling == "auto" else config.pooling
-    return Tokenizer(folder, max_tokens, side), "cls" if pooling == "cls" else "mean"
+    return Tokenizer(folder, max_tokens, config.length_policy), "cls" if pooling == "cls" else "mean"
 
 
 def _write(tensors: dict[str, torch.Tensor], num_tokens: int, config: FeaturesConfig, folder: Path) -> Facts:

@@ -13,7 +13,7 @@ Precision = Literal["float32", "bfloat16"]
 def has_fast_bfloat16() -> bool:
     """Whether the processor, or the GPU, multiplies bfloat16 matrices in hardware."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     flags = torch.backends.cpu.get_cpu_capability()
     is_avx512 = bool(torch.cpu._is_avx512_bf16_supported())
     return flags.startswith("AVX512") and (is_avx512 or bool(torch.cpu._is_amx_tile_supported()))

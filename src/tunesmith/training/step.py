@@ -76,12 +76,12 @@ def take(
         total += float(loss.total.detach())
         weight += float(loss.weight)
     named = dict(networks.by_role[objective.trains].module.named_parameters())
-    moved = [parameter for parameter in named.values() if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in named.values() if parameter.grad is not None]
     if weight > 0:
-        torch._foreach_div_([parameter.grad for parameter in moved], weight)
+        torch._foreach_div_(gradients, weight)
     if isinstance(method, HasPenalty):
         method.penalty(named).backward()  # type: ignore[no-untyped-call]
-    norm = float(torch.nn.utils.clip_grad_norm_(moved, clip if clip is not None else float("inf")))
+    norm = float(torch.nn.utils.clip_grad_norm_(named.values(), clip if clip is not None else float("inf")))
     mean = total / weight if weight > 0 else 0.0
     if not (torch.isfinite(torch.tensor([mean, norm])).all()):
         optimizer.zero_grad(set_to_none=True)

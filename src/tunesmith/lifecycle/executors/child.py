@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import tunesmith
 from tunesmith.core import errors, events, wiring
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.config import Config
@@ -99,7 +98,7 @@ def _python(wire: wiring.Wire) -> str:
 
 
 def _environment() -> dict[str, str]:
-    source = str(Path(tunesmith.__file__).parent.parent)
+    source = str(Path(__file__).resolve().parents[3])
     paths = [source, *(path for path in sys.path if path), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
