@@ -81,8 +81,10 @@ def _join(frames: Mapping[str, pl.DataFrame], mapped: tuple[str, ...]) -> tuple[
     parts = []
     for name, frame in frames.items():
         absent = [column for column in mapped if column not in frame.columns]
-        if absent and not frame.is_empty():
-            notes.append(f"source `{name}` has no column {', '.join(f'`{column}`' for column in absent)}")
+        # Sources that are no split as a whole have no such column: that is no gap in the data.
+        gaps = [f"`{column}`" for column in absent if column != "split"]
+        if gaps and not frame.is_empty():
+            notes.append(f"source `{name}` has no column {', '.join(gaps)}")
         parts.append(
             frame.select(
                 pl.col("row_id", "source_id", "subject").cast(pl.String),

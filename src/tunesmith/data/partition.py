@@ -11,7 +11,7 @@ from tunesmith.data import leakage
 from tunesmith.data.dedupe import GIVEN, is_pool
 from tunesmith.data.leakage import SPLIT
 from tunesmith.data.prepare_config import PrepareConfig, SplitName
-from tunesmith.data.quality import named, percent
+from tunesmith.data.quality import named, percent, rows
 from tunesmith.data.sift import Sifted
 from tunesmith.data.split import MIN_LABEL_ROWS, draw, draw_groups
 
@@ -76,7 +76,7 @@ def _drawn(
         return drawn
     alone = pool[group_by].null_count()
     if alone:
-        notes.append(f"{alone} rows have no `{group_by}`: each was split on its own")
+        notes.append(f"{rows(alone)} without `{group_by}`: each was split on its own")
     values = pool[group_by].cast(pl.String).to_list()
     groups = [f"row {row_id}" if value is None else f"group {value}" for value, row_id in zip(values, ids, strict=True)]
     return draw_groups(strata, groups, shares, seed)
@@ -130,8 +130,8 @@ def _note_labels(kept: pl.DataFrame, config: PrepareConfig, notes: list[str]) ->
         labels = kept.filter(pl.col(SPLIT) == name)["label"]
         unseen = sorted(set(labels) - train)
         if unseen:
-            rows = int(labels.is_in(unseen).sum())
-            notes.append(f"{name} has labels that train has not, counted as errors: {named(unseen)} ({rows} rows)")
+            num_rows = rows(int(labels.is_in(unseen).sum()))
+            notes.append(f"{name} has labels that train has not, counted as errors: {named(unseen)} ({num_rows})")
 
 
 def _words(

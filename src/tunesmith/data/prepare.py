@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
-from tunesmith.core.errors import DataError, StepError
+from tunesmith.core.errors import DataError, RecipeError, StepError
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.data import clean, dedupe, leakage, quality, rules, split
 from tunesmith.data.dataset import LINEAGE
@@ -45,7 +45,9 @@ class Prepare:
         step("repairing")
         rows, repaired = clean.repair(gathered.rows, gathered.mapped, config.clean)
         rows = split.with_given(rows, self._given(given))
-        columns = [*gathered.mapped, *(["subject"] if rows["subject"].null_count() < rows.height else [])]
+        columns = [name for name in gathered.mapped if name != "split"]
+        if rows["subject"].null_count() < rows.height:
+            columns.append("subject")
         measured["completeness"] = quality.completeness(rows, columns)
         num_given = rows[dedupe.GIVEN].value_counts()
         sifted = Sifted(rows, gathered.mapped)
@@ -79,7 +81,7 @@ class Prepare:
     def _given(self, given: Given) -> dict[str, Any]:
         strange = sorted(set(self.config.given) - set(given))
         if strange:
-            raise StepError("a split was given for a source that is not there", seen=strange, allowed=", ".join(given))
+            raise RecipeError("a split is given for a source that is not there", seen=strange, allowed=", ".join(given))
         return dict(self.config.given)
 
     def _deduplicate(self, sifted: Sifted, notes: list[str]) -> dict[str, int]:
@@ -92,7 +94,8 @@ class Prepare:
         if config.clean.exact_duplicates:
             stay = dedupe.remove_exact(sifted)
             if stay:
-                notes.append(f"{stay} rows of given validation or test sets repeat another row there: kept as given")
+                again = "repeats" if stay == 1 else "repeat"
+                notes.append(f"{quality.rows(stay)} of given proving splits {again} another row there: kept as given")
         if config.clean.near_duplicates is not None:
             dedupe.remove_near(sifted, config.clean.near_duplicates, config.task)
         reasons = sifted.reasons()

@@ -18,15 +18,15 @@ MAX_NAMED = 5
 PLACEHOLDERS = ("n/a", "na", "nan", "null", "none", "empty", "-", "?", "unknown", "tbd", "#n/a")
 
 
-def completeness(rows: pl.DataFrame, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
+def completeness(frame: pl.DataFrame, columns: Sequence[str]) -> dict[str, dict[str, Any]]:
     """How many values of each column are missing, and their share."""
-    counts = rows.select(is_missing(column).sum().alias(column) for column in columns).row(0, named=True)
-    return {column: {"missing": n, "share": n / rows.height if rows.height else 0.0} for column, n in counts.items()}
+    counts = frame.select(is_missing(column).sum().alias(column) for column in columns).row(0, named=True)
+    return {column: {"missing": n, "share": n / frame.height if frame.height else 0.0} for column, n in counts.items()}
 
 
-def text_lengths(rows: pl.DataFrame) -> dict[str, dict[str, int]]:
+def text_lengths(frame: pl.DataFrame) -> dict[str, dict[str, int]]:
     """Quantiles of the texts' lengths in characters and in words."""
-    lengths = rows.select(
+    lengths = frame.select(
         pl.col("text").str.len_chars().alias("chars"), pl.col("text").str.count_matches(r"\S+").alias("words")
     )
     return {
@@ -47,9 +47,9 @@ def balance(labels: pl.Series) -> dict[str, Any]:
     return {"counts": counts, "smallest": smallest, "largest": largest, "ratio": ratio, "entropy": abs(entropy)}
 
 
-def consistency(rows: pl.DataFrame, task: str) -> list[dict[str, Any]]:
+def consistency(frame: pl.DataFrame, task: str) -> list[dict[str, Any]]:
     """Contradictions between rows, before any was left out: what, and how many rows."""
-    texts = rows.group_by("_key").agg(
+    texts = frame.group_by("_key").agg(
         pl.len().alias("rows"),
         pl.col("text").n_unique().alias("spellings"),
         pl.col("label").n_unique().alias("labels"),
@@ -59,13 +59,13 @@ def consistency(rows: pl.DataFrame, task: str) -> list[dict[str, Any]]:
         ("same text but for case and white space", texts.filter(pl.col("spellings") > 1)["rows"].sum()),
     ]
     if task == "classify":
-        labels = rows.group_by(pl.col("label").str.to_lowercase().alias("low")).agg(
+        labels = frame.group_by(pl.col("label").str.to_lowercase().alias("low")).agg(
             pl.len().alias("rows"), pl.col("label").n_unique().alias("spellings")
         )
         found.append(("labels that differ only in case", labels.filter(pl.col("spellings") > 1)["rows"].sum()))
-        is_placeholder = rows["label"].str.to_lowercase().is_in(list(PLACEHOLDERS))
+        is_placeholder = frame["label"].str.to_lowercase().is_in(list(PLACEHOLDERS))
         found.append(("labels that read like a missing value", is_placeholder.sum()))
-    is_placeholder = rows["text"].str.to_lowercase().is_in(list(PLACEHOLDERS))
+    is_placeholder = frame["text"].str.to_lowercase().is_in(list(PLACEHOLDERS))
     found.append(("texts that read like a missing value", is_placeholder.sum()))
     return [{"what": what, "rows": int(n)} for what, n in found]
 
@@ -79,19 +79,24 @@ def notes(quality: dict[str, Any], num_rows: int) -> list[str]:
     for rule in quality["validity"]:
         if rule["broken"]:
             words.append(f"{rule['broken']} of {rule['checked']} rows break the rule “{rule['rule']}”")
-    words += [f"{seen['rows']} rows: {seen['what']}" for seen in quality["consistency"] if seen["rows"]]
+    words += [f"{rows(seen['rows'])}: {seen['what']}" for seen in quality["consistency"] if seen["rows"]]
     unique = quality["uniqueness"]
     repeated = unique["exact_duplicates"] + unique["near_duplicates"]
     if num_rows and repeated / num_rows >= LARGE_SHARE:
         words.append(f"{percent(repeated / num_rows)} of the rows repeat another one")
     if unique["across_splits"]:
-        words.append(f"{unique['across_splits']} rows are nearly the same as a row of a split that proves them")
+        words.append(f"{rows(unique['across_splits'])} left in train or validation nearly the same as a proving row")
     return words + _balance_notes(quality["balance"])
 
 
 def percent(share: float) -> str:
     """A share as whole per cent, small ones with a digit more."""
     return f"{share * 100:.0f} %" if share >= 0.1 else f"{share * 100:.1f} %"
+
+
+def rows(num_rows: int) -> str:
+    """A number of rows, in words."""
+    return "1 row" if num_rows == 1 else f"{num_rows} rows"
 
 
 def named(labels: Sequence[str]) -> str:
@@ -104,8 +109,7 @@ def _balance_notes(balance: dict[str, Any]) -> list[str]:
     words = []
     few = {label: n for label, n in reversed(balance["counts"].items()) if n < FEW_ROWS}
     for label, n in list(few.items())[:MAX_NAMED]:
-        rows = "1 row" if n == 1 else f"{n} rows"
-        words.append(f"label `{label}` has {rows}: fewer than {FEW_ROWS} is hard to learn")
+        words.append(f"label `{label}` has {rows(n)}: fewer than {FEW_ROWS} is hard to learn")
     if len(few) > MAX_NAMED:
         words.append(f"{len(few) - MAX_NAMED} more labels have fewer than {FEW_ROWS} rows")
     if balance["ratio"] and balance["ratio"] >= LARGE_RATIO:

@@ -158,8 +158,8 @@ def test_a_given_test_set_stays_and_train_gives_way(tmp_path: Path) -> None:
     assert facts["splits"] == {"train": 53, "validation": 6, "test": 3}
     assert facts["labels"] == ["card", "loan", "refund"]
     assert "label seen once: `unseen`" in facts["notes"]
-    assert "test has labels that train has not, counted as errors: `unseen` (1 rows)" in facts["notes"]
-    assert any(note.startswith("1 rows of given validation or test sets repeat") for note in facts["notes"])
+    assert "test has labels that train has not, counted as errors: `unseen` (1 row)" in facts["notes"]
+    assert any(note.startswith("1 row of given proving splits repeats another row") for note in facts["notes"])
     assert quality["uniqueness"]["exact_duplicates"] == 2
     assert facts["split_by"] == "test as given; validation 10 % drawn with seed 0; shares of `label` kept"
 

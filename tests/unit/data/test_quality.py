@@ -56,7 +56,7 @@ def test_notes_say_what_stands_out() -> None:
         "2 of 100 rows break the rule “`text` must be there”",
         "3 rows: same text, different labels",
         "5.0 % of the rows repeat another one",
-        "2 rows are nearly the same as a row of a split that proves them",
+        "2 rows left in train or validation nearly the same as a proving row",
         "label `x` has 3 rows: fewer than 10 is hard to learn",
         "the largest label has 30 times the rows of the smallest",
     ]
