@@ -92,8 +92,8 @@ def _cell(text: str | None) -> str:
 
 def _vetted() -> Iterator[str]:
     yield "## The vetted settings\n"
-    yield "What `null` stands for in `train.optimizer.lr`, `train.head_lr` and `train.epochs`. Few rows are passed over more"
-    yield "often: until there are enough optimizer steps, or the most epochs that help.\n"
+    yield "What `null` stands for in `train.optimizer.lr`, `train.head_lr` and `train.epochs`. Few rows are passed over"
+    yield "more often: until there are enough optimizer steps, or the most epochs that help.\n"
     yield "| trainable | optimizer | `optimizer.lr` | `head_lr` | `epochs` | enough steps | most epochs |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for trainable, good in VETTED.items():

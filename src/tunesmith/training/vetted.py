@@ -38,8 +38,8 @@ VETTED: Mapping[str, Vetted] = {
 }
 
 MOST_EPOCHS = {"full": 20, "head": 200}
-"""Passes after which small data sets gain nothing more. Source for ``full``: Mosbach et al. 2021, section 6, who advise 20
-epochs on small data sets and show that what is taken for instability is too few steps."""
+"""Passes after which small data sets gain nothing more. Source for ``full``: Mosbach et al. 2021, section 6, who advise
+20 epochs on small data sets and show that what is taken for instability is too few steps."""
 
 METHODS: Mapping[str, tuple[str, ...]] = {"classify": ("classify",), "regress": ("regress",)}
 """The methods of each task, its default first."""
