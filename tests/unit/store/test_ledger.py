@@ -176,7 +176,7 @@ def test_lineage_up_and_down(ledger: Ledger) -> None:
     assert ledger.parents(digest(1)) == [digest(5)]  # nothing is its own parent
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.lists(st.sets(st.integers(0, 11), max_size=4), min_size=12, max_size=12))
 def test_ancestors_are_the_transitive_closure(tmp_path_factory: pytest.TempPathFactory, graph: list[set[int]]) -> None:
     url = SERVER or f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'ledger.db'}"
