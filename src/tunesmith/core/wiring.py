@@ -41,7 +41,7 @@ def _row(table: Table, kind: str, make: str, config: str | None = None, doc: str
 _ROWS: list[Wire] = [
     _row("stage", "ingest", "data.ingest:Ingest", "data.config:IngestConfig", "Reads a source into a dataset"),
     _row("stage", "prepare", "data.prepare:Prepare", "data.prepare_config:PrepareConfig", "Cleans, checks and splits datasets"),
-    _row("stage", "base", "selection.base:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model"),
+    _row("stage", "base", "selection.pin:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model"),
     _row("stage", "features", "training.features:Features", "training.config:FeaturesConfig", "Runs the frozen base once over every row", is_heavy=True),
     _row("stage", "baselines", "evaluation.baselines.stage:Baselines", "evaluation.config:BaselinesConfig", "Fits the cheap baselines a model must beat", is_heavy=True),
     _row("stage", "train", "training.stage:Train", "training.config:TrainStageConfig", "Fine-tunes the model", is_heavy=True),
