@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from tunesmith.core.errors import DataError, RecipeError
@@ -91,7 +91,7 @@ def mapped(config: SourceConfig, columns: Sequence[str]) -> dict[str, str]:
             allowed="one of the two",
             next="remove `split` where the column decides, or the column where the whole source is one split",
         )
-    mapping = dict(config.columns) or {_free(name): name for name in columns}
+    mapping = dict(config.columns) or {_free(name, columns): name for name in columns}
     if "text" not in mapping:
         guess = next((name for name in _likely_texts(columns) if name not in config.columns.values()), None)
         raise RecipeError(
@@ -116,9 +116,11 @@ def _likely_texts(columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*exact, *similar]))
 
 
-def _free(name: str) -> str:
-    """A column's own name, or one that does not hide a lineage column."""
-    while name in RESERVED_COLUMNS or (name.startswith("source_") and name.removeprefix("source_") in RESERVED_COLUMNS):
+def _free(name: str, columns: Collection[str]) -> str:
+    """A column's own name, or one that is free where its own is that of a lineage column."""
+    if name not in RESERVED_COLUMNS:
+        return name
+    while name in RESERVED_COLUMNS or name in columns:
         name = f"source_{name}"
     return name
 
@@ -156,7 +158,7 @@ class Lineage:
         if not self._config.columns:
             # A source without a schema can grow columns as it is read.
             known = set(self._mapping.values())
-            columns |= {_free(name): cells for name, cells in batch.columns.items() if name not in known}
+            columns |= {_free(name, batch.columns): cells for name, cells in batch.columns.items() if name not in known}
         return columns
 
     def _subjects(self, cells: Sequence[Any] | None, num_rows: int) -> list[str | None]:

@@ -30,6 +30,8 @@ CONTROL_BYTES = bytes(byte for byte in range(32) if byte not in b"\0\t\n\v\f\r\x
 MAX_CONTROL_SHARE = 0.05
 MAX_NUL_SHARE = 0.3
 """Above these shares of the head it is not text: random bytes hold about 10 % control characters."""
+MIN_CONTROL_BYTES = 32
+"""Fewer odd bytes are dirt, however short the file."""
 
 
 def require_file(path: Path, *, source: str) -> Path:
@@ -101,8 +103,10 @@ def refuse_binary(path: Path, *, source: str, is_wide: bool) -> None:
             raise _binary(path, source, what, way_out.format(path=path))
     if is_wide:
         return
-    num_control = sum(head.count(byte) for byte in CONTROL_BYTES)
-    if num_control > MAX_CONTROL_SHARE * len(head) or head.count(0) > MAX_NUL_SHARE * len(head):
+    num_control, num_nul = sum(head.count(byte) for byte in CONTROL_BYTES), head.count(0)
+    if num_control + num_nul < MIN_CONTROL_BYTES:
+        return
+    if num_control > MAX_CONTROL_SHARE * len(head) or num_nul > MAX_NUL_SHARE * len(head):
         raise _binary(path, source, "a binary file", "name a text file")
 
 

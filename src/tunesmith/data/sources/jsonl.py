@@ -100,8 +100,12 @@ class JsonlSource:
         for line in self._lines():
             if isinstance(line, text.Unreadable) or not line or line.isspace():
                 continue
-            first = first or line
             record, reason = parse(line)
+            if not first:
+                first = line
+                if reason == "invalid JSON" and line.strip()[0] in "[{" and line.strip()[-1] in "[{,":
+                    # A document over several lines: one of its lines may be an object by itself all the same.
+                    self._refuse_whole(first)
             if reason:
                 continue
             columns.update(dict.fromkeys(record))

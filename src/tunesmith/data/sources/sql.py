@@ -18,7 +18,7 @@ from tunesmith.data.sources.cells import plain, row_bytes
 from tunesmith.data.sources.config import SourceConfig
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
     from tunesmith.data.sources.sql_connect import Database
 
@@ -123,7 +123,7 @@ class SqlSource:
             with closing(result):
                 yield database, columns, notes, database.drawn(result, FETCH_ROWS)
 
-    def _select(self, connection: Connection) -> str:
+    def _select(self, connection: Connection) -> Select[Any]:
         """The statement that reads a table; names come from the database's own catalogue, never from the recipe."""
         import sqlalchemy
 
@@ -135,5 +135,4 @@ class SqlSource:
         keys = inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]
         # Columns without types: typed ones would make SQLAlchemy parse dates and fail on dirty ones.
         table = sqlalchemy.table(name, *map(sqlalchemy.column, names), schema=schema)
-        statement = sqlalchemy.select(table).order_by(*(table.c[key] for key in keys))
-        return str(statement.compile(dialect=connection.dialect))
+        return sqlalchemy.select(table).order_by(*(table.c[key] for key in keys))

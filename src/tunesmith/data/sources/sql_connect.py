@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import URL, Connection, CursorResult, Engine
+from sqlalchemy import URL, Connection, CursorResult, Engine, Select
 from sqlalchemy.pool import NullPool
 
 from tunesmith.core.errors import DataError
@@ -45,14 +45,16 @@ class Database:
         """The database's name as SQLAlchemy calls it: ``postgresql``, ``sqlite``."""
         return self.connection.dialect.name
 
-    def stream(self, statement: str, num_rows: int) -> CursorResult[Any]:
-        """The result of a statement, drawn ``num_rows`` at a time; the text goes to the driver untouched."""
+    def stream(self, statement: str | Select[Any], num_rows: int) -> CursorResult[Any]:
+        """The result of a statement, drawn ``num_rows`` at a time; a query's text goes to the driver untouched."""
         if self.dialect == "postgresql":
             # Else a scan of a large table may start in its middle, and the same rows come in another order each time.
             self.connection.exec_driver_sql("SET LOCAL synchronize_seqscans = off")
-        # no_parameters: else psycopg takes every % of a LIKE for a placeholder.
-        options = {"stream_results": True, "max_row_buffer": num_rows, "no_parameters": True}
-        return self.connection.exec_driver_sql(statement, execution_options=options)
+        options = {"stream_results": True, "max_row_buffer": num_rows}
+        if isinstance(statement, str):
+            # no_parameters: else psycopg takes every % of a LIKE for a placeholder.
+            return self.connection.exec_driver_sql(statement, execution_options={**options, "no_parameters": True})
+        return self.connection.execute(statement, execution_options=options)
 
     def drawn(self, result: CursorResult[Any], num_rows: int) -> Iterator[Any]:
         """The rows of a result one by one, a lost connection explained."""

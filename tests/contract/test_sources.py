@@ -1,0 +1,270 @@
+"""What every source promises, held for each kind of source: files, SQLite and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.postgres import PASSWORD, PostgresServer, postgres, postgres_session  # noqa: F401
+
+from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.source import Batch, Source
+from tunesmith.data.sources.batches import BATCH_ROWS
+from tunesmith.data.sources.csv import CsvConfig, CsvSource
+from tunesmith.data.sources.jsonl import JsonlConfig, JsonlSource
+from tunesmith.data.sources.sql import SqlConfig, SqlSource
+
+Row = tuple[str, str]
+COLUMNS = ("text", "label")
+ROWS: list[Row] = [
+    ("Wo ist meine Karte? Straße 5, Łódź", "lost"),
+    ("“quoted”, and, commas; semi | pipe", "other"),
+    ("two\nlines\r\nthree\tand a tab", "other"),
+    ("你好，世界 — مرحبا 🙂👩‍👩‍👧", "greeting"),
+    ('he said "no"', "lost"),
+    ("Wo ist meine Karte? Straße 5, Łódź", "lost"),
+    ("'; DROP TABLE tickets; --", "other"),
+    ("100 % sure: %s :name $1 ${env:HOME}", "other"),
+    (" blanks stay ", "lost"),
+    ("", "empty"),
+    ("a\u2028b\u0085c\x0bd\x1ce", "separators"),
+]
+
+
+class Place:
+    """Somewhere rows can be put, and the source that reads them."""
+
+    def __init__(self, write: Callable[[list[Row]], None], open_: Callable[[], Source]) -> None:
+        self.write, self.open = write, open_
+        self.spoil: Callable[[], None] | None = None
+
+
+def _csv(folder: Path, encoding: str, delimiter: str) -> Place:
+    path = folder / "rows.csv"
+
+    def write(rows: list[Row]) -> None:
+        with path.open("w", encoding=encoding, newline="") as stream:
+            writer = csv.writer(stream, delimiter=delimiter)
+            writer.writerows([COLUMNS, *rows])
+
+    def spoil() -> None:
+        # A second byte-order mark in the middle would be text.
+        follow_up = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(encoding, encoding)
+        with path.open("a", encoding=follow_up, newline="") as stream:
+            stream.write(f"one{delimiter}two{delimiter}three\r\nalone\r\n")
+
+    place = Place(write, lambda: CsvSource(CsvConfig(name="rows", path=str(path))))
+    place.spoil = spoil
+    return place
+
+
+def _jsonl(folder: Path) -> Place:
+    path = folder / "rows.jsonl"
+
+    def write(rows: list[Row]) -> None:
+        lines = [json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=len(row[0]) % 2 == 0) for row in rows]
+        path.write_bytes("".join(line + "\n" for line in lines).encode())
+
+    def spoil() -> None:
+        with path.open("a") as stream:
+            stream.write('{"text": "cut off\n[1, 2]\n')
+
+    place = Place(write, lambda: JsonlSource(JsonlConfig(name="rows", path=str(path))))
+    place.spoil = spoil
+    return place
+
+
+def _sqlite(folder: Path, **what: str) -> Place:
+    path = folder / "crm.db"
+
+    def write(rows: list[Row]) -> None:
+        path.unlink(missing_ok=True)
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE tickets (text TEXT, label TEXT)")
+            connection.executemany("INSERT INTO tickets VALUES (?, ?)", rows)
+        connection.close()
+
+    return Place(write, lambda: SqlSource(SqlConfig(name="rows", url=f"sqlite:///{path}", **what)))
+
+
+def _postgres(server: PostgresServer, **what: str) -> Place:
+    def write(rows: list[Row]) -> None:
+        server.execute(
+            "DROP TABLE IF EXISTS tickets",
+            "CREATE TABLE tickets (text text, label text)",
+            "INSERT INTO tickets VALUES (%s, %s)",
+            rows=rows,  # type: ignore[arg-type]
+        )
+
+    return Place(write, lambda: SqlSource(SqlConfig(name="rows", url=server.url, **what)))
+
+
+QUERY = "SELECT text, label FROM tickets WHERE label LIKE '%' AND text <> ':not a parameter' -- all of them\n;"
+MAKERS: dict[str, Callable[[Path, Any], Place]] = {
+    "csv utf-8": lambda folder, _: _csv(folder, "utf-8", ","),
+    "csv bom semicolon": lambda folder, _: _csv(folder, "utf-8-sig", ";"),
+    "csv utf-16 tab": lambda folder, _: _csv(folder, "utf-16", "\t"),
+    "csv pipe": lambda folder, _: _csv(folder, "utf-8", "|"),
+    "jsonl": lambda folder, _: _jsonl(folder),
+    "sqlite table": lambda folder, _: _sqlite(folder, table="tickets"),
+    "sqlite query": lambda folder, _: _sqlite(folder, query=QUERY),
+    "postgresql table": lambda folder, request: _postgres(request.getfixturevalue("postgres"), table="tickets"),
+    "postgresql query": lambda folder, request: _postgres(request.getfixturevalue("postgres"), query=QUERY),
+}
+
+
+@pytest.fixture(params=MAKERS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    yield MAKERS[request.param](tmp_path, request)
+
+
+def rows_of(batches: list[Batch]) -> list[tuple[Any, ...]]:
+    return [row for batch in batches for row in zip(*batch.columns.values(), strict=True)]
+
+
+def test_every_record_is_read_once_in_order_and_unaltered(place: Place) -> None:
+    place.write(ROWS)
+    batches = list(place.open().read())
+    assert rows_of(batches) == ROWS
+    assert not any(batch.refused for batch in batches)
+
+
+def test_described_columns_are_the_columns_read(place: Place) -> None:
+    place.write(ROWS)
+    source = place.open()
+    assert source.describe().columns == COLUMNS
+    assert all(tuple(batch.columns) == COLUMNS for batch in source.read())
+    assert source.describe().format
+
+
+def test_reading_again_gives_the_same(place: Place) -> None:
+    place.write(ROWS)
+    source = place.open()
+    first, second, fresh = list(source.read()), list(source.read()), list(place.open().read())
+    assert first == second == fresh
+
+
+def test_fingerprint_changes_with_a_row_and_only_then(place: Place) -> None:
+    place.write(ROWS)
+    before = place.open().fingerprint()
+    assert place.open().fingerprint() == before
+    place.write(ROWS)
+    assert place.open().fingerprint() == before
+    changed = [*ROWS[:4], (ROWS[4][0], "found"), *ROWS[5:]]
+    place.write(changed)
+    assert place.open().fingerprint() != before
+    place.write(ROWS[:-1])
+    assert place.open().fingerprint() != before
+
+
+def test_batches_are_bounded(place: Place) -> None:
+    rows = [(f"message {number} é", f"label {number % 7}") for number in range(2 * BATCH_ROWS + 17)]
+    place.write(rows)
+    batches = list(place.open().read())
+    assert [batch.num_rows for batch in batches] == [BATCH_ROWS, BATCH_ROWS, 17]
+    assert rows_of(batches) == rows
+
+
+def test_read_is_rows_plus_refused(place: Place) -> None:
+    place.write(ROWS)
+    # In a database every record is a row; a file can hold others.
+    num_spoiled = 0
+    if place.spoil is not None:
+        place.spoil()
+        num_spoiled = 2
+    batches = list(place.open().read())
+    refused = [one for batch in batches for one in batch.refused]
+    assert rows_of(batches) == ROWS
+    assert [one.position for one in refused] == [len(ROWS) + 1, len(ROWS) + 2][:num_spoiled]
+    assert all(one.reason and one.record for one in refused)
+
+
+def test_a_source_without_rows_says_so(place: Place) -> None:
+    place.write([])
+    with pytest.raises(DataError, match=r"empty|no rows|no line"):
+        list(place.open().read())
+
+
+def test_postgresql_down_is_a_clear_error_without_the_password(postgres: PostgresServer) -> None:  # noqa: F811
+    place = _postgres(postgres, table="tickets")
+    place.write(ROWS)
+    source = place.open()
+    postgres.stop()
+    for look in (source.describe, source.fingerprint, lambda: list(source.read())):
+        with pytest.raises(DataError, match="cannot be reached") as caught:
+            look()
+        assert caught.value.next is not None and "start the server" in caught.value.next
+        assert PASSWORD not in str(caught.value) and "***" in str(caught.value)
+        assert caught.value.__cause__ is None and caught.value.__suppress_context__
+
+
+def test_postgresql_stopped_while_reading_is_a_clear_error(postgres: PostgresServer) -> None:  # noqa: F811
+    place = _postgres(postgres, query="SELECT text, label FROM tickets")
+    place.write([(f"message {number} " + "x" * 200, "label") for number in range(60_000)])
+    batches = place.open().read()
+    assert next(batches).num_rows == BATCH_ROWS
+    postgres.stop()
+    with pytest.raises(DataError, match="stopped answering") as caught:
+        list(batches)
+    assert PASSWORD not in str(caught.value)
+
+
+def test_postgresql_wrong_password_is_not_printed(
+    postgres: PostgresServer,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TUNESMITH_TEST_PG_PASSWORD", "wrong-but-secret")
+    with pytest.raises(DataError, match="cannot be reached") as caught:
+        _postgres(postgres, table="tickets").open().describe()
+    assert "authentication failed" in str(caught.value) and "wrong-but-secret" not in str(caught.value)
+
+
+def test_postgresql_names_nearest_table_and_column(postgres: PostgresServer) -> None:  # noqa: F811
+    _postgres(postgres, table="tickets").write(ROWS)
+    for what in ({"table": "tickts"}, {"query": "SELECT * FROM tickts"}):
+        with pytest.raises(DataError, match="no table `tickts`") as caught:
+            _postgres(postgres, **what).open().describe()
+        assert "tickets" in str(caught.value.next)
+    with pytest.raises(DataError, match="no column `txt`") as caught:
+        _postgres(postgres, query="SELECT txt FROM tickets").open().describe()
+    assert "text" in str(caught.value.next)
+
+
+def test_postgresql_itself_refuses_to_write(postgres: PostgresServer) -> None:  # noqa: F811
+    """A function hides its writing from the check of the query; the read-only transaction stops it."""
+    _postgres(postgres, table="tickets").write(ROWS)
+    postgres.execute(
+        "CREATE FUNCTION wipe() RETURNS int LANGUAGE plpgsql AS $$ BEGIN DELETE FROM tickets; RETURN 1; END $$"
+    )
+    with pytest.raises(DataError, match="read-only"):
+        list(_postgres(postgres, query="SELECT wipe()").open().read())
+    assert len(rows_of(list(_postgres(postgres, table="tickets").open().read()))) == len(ROWS)
+    with pytest.raises(RecipeError, match="would change data"):
+        _postgres(postgres, query="WITH x AS (DELETE FROM tickets RETURNING *) SELECT * FROM x").open()
+
+
+def test_postgresql_types_become_plain_cells_and_keys_order_rows(postgres: PostgresServer) -> None:  # noqa: F811
+    postgres.execute(
+        "CREATE SCHEMA IF NOT EXISTS crm",
+        "DROP TABLE IF EXISTS crm.orders",
+        """CREATE TABLE crm.orders (id int PRIMARY KEY, score double precision, price numeric(12, 2), paid boolean,
+           at timestamptz, day date, tags text[], extra jsonb, raw bytea, "Odd % name" text)""",
+        """INSERT INTO crm.orders VALUES
+           (2, 1.5, 12345678.90, true, '2024-01-02T03:04:05Z', '2024-01-02', '{a,b}', '{"k": [1]}', '\\xff00', 'é'),
+           (1, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'plain', NULL)""",
+    )
+    source = _postgres(postgres, table="crm.orders").open()
+    assert source.describe().format == "postgresql table crm.orders"
+    (batch,) = source.read()
+    rows = [dict(zip(batch.columns, row, strict=True)) for row in zip(*batch.columns.values(), strict=True)]
+    assert rows[0] == dict.fromkeys(batch.columns) | {"id": 1, "raw": "plain"}
+    assert rows[1]["at"].startswith("2024-01-02T") and rows[1].pop("at")
+    assert rows[1] == {
+        "id": 2, "score": 1.5, "price": "12345678.90", "paid": True, "day": "2024-01-02", "tags": '["a","b"]',
+        "extra": '{"k":[1]}', "raw": "ff00", "Odd % name": "é",
+    }  # fmt: skip
