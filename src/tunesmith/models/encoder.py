@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from tunesmith.core.errors import ModelError
@@ -12,30 +13,48 @@ from tunesmith.numerics.pooling import Pooling, pool
 
 
 def load_encoder(folder: Path) -> nn.Module:
-    """The encoder of a Hugging Face folder, in float32 and evaluation mode."""
+    """The encoder of a Hugging Face folder, in float32 and evaluation mode.
+
+    Raises: ModelError where its weights cannot be read or some are missing.
+    """
     import torch
     from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    options: dict[str, Any] = {}
-    if config.model_type in ("bert", "roberta", "xlm-roberta", "electra", "camembert"):
-        # The pooler is a layer of the pre-training task: we pool ourselves, and it would only cost and never learn.
-        options["add_pooling_layer"] = False
+    model: nn.Module
     try:
-        model: nn.Module = AutoModel.from_pretrained(
+        config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        options: dict[str, Any] = {}
+        if config.model_type in ("bert", "roberta", "xlm-roberta", "electra", "camembert"):
+            # The pooler is a layer of the pre-training task: we pool ourselves, and it would only cost and never learn.
+            options["add_pooling_layer"] = False
+        model, found = AutoModel.from_pretrained(
             folder,
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, RuntimeError, TypeError) as error:
-        raise ModelError("the model's weights cannot be loaded", seen=f"{folder.name}: {error}") from error
+    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
+        raise ModelError(
+            "the model's weights cannot be loaded",
+            seen=f"{folder.name}: {error}",
+            next="copy or download the model again, or write `model: embedded`",
+        ) from error
+    # transformers fills what a file lacks with random numbers and goes on; only the pooler, which is unused, may lack.
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        more = f" and {len(missing) - 3} more" if missing[3:] else ""
+        raise ModelError(
+            "the model's weight file lacks weights of its own architecture",
+            seen=f"{folder.name} has no {', '.join(missing[:3])}{more}",
+            next="copy or download the model again",
+        )
     return model.eval()
 
 

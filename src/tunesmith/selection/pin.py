@@ -71,7 +71,8 @@ def inspect(located: Located) -> dict[str, Any]:
         raise ModelError(
             "the model has no tokenizer.json",
             seen=", ".join(sorted(path.name for path in located.folder.iterdir())),
-            next="python -c \"from transformers import AutoTokenizer as T; T.from_pretrained('FOLDER').save_pretrained('FOLDER')\"",
+            next='python -c "from transformers import AutoTokenizer as T; '
+            "T.from_pretrained('FOLDER').save_pretrained('FOLDER')\"",
         )
     return {
         "name": located.name,
@@ -96,6 +97,15 @@ def _weights(folder: Path) -> list[Weights]:
             seen=f"only {', '.join(pickles)}, which can run code when opened" if pickles else "no weight file",
             next="convert it once where you trust it: AutoModel.from_pretrained(...).save_pretrained(FOLDER)",
         )
+    for index in folder.glob("*.safetensors.index.json"):
+        shards = set(dict(_json(index).get("weight_map") or {}).values())
+        missing = sorted(shards - {path.name for path in files})
+        if missing:
+            raise ModelError(
+                "weight files that the model's index names are missing",
+                seen=f"{index.name}: {', '.join(missing)}",
+                next="copy or download the model again",
+            )
     return [read_header(path) for path in files]
 
 

@@ -37,10 +37,14 @@ def read_header(path: Path) -> Weights:
             )
         try:
             header = json.loads(stream.read(length))
-        except ValueError as error:
+            tensors = [entry for name, entry in header.items() if name != "__metadata__"]
+            end = 8 + length + max((int(entry["data_offsets"][1]) for entry in tensors), default=0)
+            found = Weights(
+                sum(math.prod(entry["shape"]) for entry in tensors),
+                frozenset(str(entry["dtype"]) for entry in tensors),
+            )
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise ModelError("a safetensors header is damaged", seen=path.name, next=_AGAIN) from error
-    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
-    end = 8 + length + max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     if end != size:
         raise ModelError(
             "a weight file is cut short" if end > size else "a weight file is longer than its header says",
@@ -48,10 +52,7 @@ def read_header(path: Path) -> Weights:
             allowed=f"{end:,} bytes",
             next=_AGAIN,
         )
-    return Weights(
-        sum(math.prod(entry["shape"]) for entry in tensors.values()),
-        frozenset(entry["dtype"] for entry in tensors.values()),
-    )
+    return found
 
 
 _AGAIN = "copy or download the model again"
