@@ -12,7 +12,7 @@ import torch
 from tunesmith.core import wiring
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError
-from tunesmith.core.method import HasNetworks, Method, Network, Row
+from tunesmith.core.method import HasNetworks, HasScores, Method, Network, Row
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.metrics import table
 from tunesmith.models.folder import save_model
@@ -61,7 +61,7 @@ class Train:
 
         model: Network = trainable.network(manifest, given["base"])
         networks = Networks({"model": model, **_extra(method, model)}, resolve(config.precision))
-        settings = _settings(config, given, context, len(rows["train"]))
+        settings = _settings(config, method, given, context, len(rows["train"]))
         state = Loop(method, networks, _optimizers(config, networks), rows, settings, context).fit()
         save_model(manifest, model.module, given["base"].path / "files", context.out / "model")  # type: ignore[arg-type]
         facts = {
@@ -122,8 +122,9 @@ def _optimizers(config: TrainStageConfig, networks: Networks) -> dict[str, torch
     }
 
 
-def _settings(config: TrainStageConfig, given: Given, context: StepContext, num_rows: int) -> Settings:
+def _settings(config: TrainStageConfig, method: Method, given: Given, context: StepContext, num_rows: int) -> Settings:
     stopping = config.early_stopping
+    measured = table.PRIMARY[config.task] if isinstance(method, HasScores) else "loss"
     return Settings(
         batch=config.batch,
         epochs=config.num_epochs(num_rows),
@@ -136,7 +137,7 @@ def _settings(config: TrainStageConfig, given: Given, context: StepContext, num_
         seed=context.seed,
         patience=None if stopping is None else stopping.patience,
         watch=Watch(
-            (stopping.metric if stopping else None) or table.PRIMARY[config.task],
+            (stopping.metric if stopping else None) or measured,
             0.0 if stopping is None else stopping.min_delta,
         ),
         budget_tokens=budget_tokens(config.microbatch_tokens, given["base"].facts),

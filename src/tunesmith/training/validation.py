@@ -39,10 +39,10 @@ class Watch:
         return values[self.metric]
 
     def is_better(self, values: Mapping[str, float], best: float | None) -> bool:
-        """Whether a validation beats the best one so far; a tie, or a value that is no number, does not."""
+        """Whether a validation beats the best one so far; a tie, or a value that is no finite number, does not."""
         value = self.value(values)
-        if math.isnan(value) or best is None:
-            return not math.isnan(value)
+        if not math.isfinite(value) or best is None:
+            return math.isfinite(value)
         is_higher_better = self.metric != "loss" and table.METRICS[self.metric].higher_is_better
         gain = value - best if is_higher_better else best - value
         return gain > self.min_delta
