@@ -1,4 +1,4 @@
-"""Runs a heavy step in a process of its own: its memory is given back, it can be stopped, and it may be another Python."""
+"""Runs a heavy step in a process of its own: memory is given back, it can be stopped, and be another Python."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run_child(
             stdout=stream,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env=_environment(),
+            env=_environment(wire),
             start_new_session=True,
         )
         try:
@@ -62,7 +62,7 @@ def run_child(
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    return _result(process.returncode, folder, wire)
+    return _result(process.returncode, folder, wire, is_cancelled())
 
 
 def _request(
@@ -97,12 +97,16 @@ def _python(wire: wiring.Wire) -> str:
     return python
 
 
-def _environment() -> dict[str, str]:
+def _environment(wire: wiring.Wire) -> dict[str, str]:
     source = str(Path(__file__).resolve().parents[3])
-    paths = [source, *(path for path in sys.path if path), os.environ.get("PYTHONPATH", "")]
+    paths = [path for path in (source, *sys.path, *os.environ.get("PYTHONPATH", "").split(os.pathsep)) if path]
+    if wire.interpreter is not None:
+        # Another Python has packages of its own; ours in front of them would be the wrong build.
+        ours = (sys.prefix, sys.base_prefix)
+        paths = [path for path in paths if not any(Path(path).is_relative_to(prefix) for prefix in ours)]
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(path for path in paths if path)),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         "TOKENIZERS_PARALLELISM": "true",
         # Keeps freed activations in the heap: 1.04x on two cores, nothing else changes.
         "MALLOC_TRIM_THRESHOLD_": "-1",
@@ -133,13 +137,14 @@ def _follow(
         time.sleep(POLL_S)
 
 
-def _result(code: int, folder: Path, wire: wiring.Wire) -> Done:
+def _result(code: int, folder: Path, wire: wiring.Wire, was_asked: bool) -> Done:
     if (folder / "error.json").exists():
         raise errors.from_dict(json.loads((folder / "error.json").read_text()))
     if code == 0 and (folder / "result.json").exists():
         result = json.loads((folder / "result.json").read_text())
         return Done(result["facts"], result["cost"])
-    if code in (Interrupted.exit_code, -signal.SIGTERM, -signal.SIGINT):
+    # A step that was asked to stop and took too long has been killed by us: no fault of its memory.
+    if code in (Interrupted.exit_code, -signal.SIGTERM, -signal.SIGINT) or (was_asked and code == -signal.SIGKILL):
         raise Interrupted(f"the step `{wire.kind}` was interrupted")
     tail = "\n".join((folder / "output.log").read_text(errors="replace").splitlines()[-LOG_LINES:])
     if code == -signal.SIGKILL:
