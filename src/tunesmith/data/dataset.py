@@ -95,7 +95,7 @@ class _Shards:
         self.num_rows = 0
 
     def add(self, columns: Mapping[str, list[Any]]) -> None:
-        series = [pl.Series(name, columns[name], dtype=LINEAGE_DTYPES[name]) for name in LINEAGE]
+        series = [_lineage(name, columns[name]) for name in LINEAGE]
         for name, cells in columns.items():
             if name not in LINEAGE:
                 kind = kind_of(cells)
@@ -189,6 +189,14 @@ def joined(one: Kind, other: Kind) -> Kind:
     if one == "null":
         return other
     return "float64" if {one, other} == {"int64", "float64"} else "string"
+
+
+def _lineage(name: str, cells: Sequence[Any]) -> pl.Series:
+    dtype = LINEAGE_DTYPES[name]
+    if name == "parents" and not any(cells):
+        # Rows of a source have no parents, and building a million empty lists one by one takes most of an ingest.
+        return pl.Series(name, [[]], dtype=dtype).new_from_index(0, len(cells))
+    return pl.Series(name, cells, dtype=dtype)
 
 
 def _series(name: str, cells: Sequence[Any], kind: Kind) -> pl.Series:
