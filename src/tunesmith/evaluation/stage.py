@@ -90,17 +90,17 @@ class Evaluate:
             seed=context.seed,
         )
         judgement, comparisons, not_measured = gates.judge(rules, scores, self.config.confidence)
-        measured, gaps = _scores(scores, self.config.confidence)
+        measured, gaps = intervals(scores, self.config.confidence)
         facts: Facts = {
             "task": self.config.task,
             "num_rows": test.height,
             "primary": gates.primary(rules, self.config.task),
             "metrics": {"test": measured.pop(MODEL)},
-            **(_by_class(targets_N, answers) if self.config.task == "classify" else {}),
+            **(by_class(targets_N, answers) if self.config.task == "classify" else {}),
             "baselines": measured,
             "comparisons": [asdict(comparison) for comparison in comparisons],
             "gate": judgement.to_facts(),
-            "not_measured": {**gaps, **not_measured, **_label_gaps(self.config.task, targets_N, answers)},
+            "not_measured": {**gaps, **not_measured, **label_gaps(self.config.task, targets_N, answers)},
             "truncated_rows": answers.truncated_rows,
             "num_truncated_tokens": answers.num_truncated_tokens,
         }
@@ -150,7 +150,7 @@ def _baselines(path: Path, test: pl.DataFrame) -> dict[str, NDArray[Any]]:
     return {name: np.array(table_[name].to_list()) for name in table_.columns if name not in ("split", "row_id")}
 
 
-def _scores(scores: Resamples, confidence: float) -> tuple[dict[str, dict[str, Facts]], dict[str, str]]:
+def intervals(scores: Resamples, confidence: float) -> tuple[dict[str, dict[str, Facts]], dict[str, str]]:
     """Every metric of every predictor with its interval, and why some have none."""
     measured: dict[str, dict[str, Facts]] = {name: {} for name in scores.points}
     gaps: dict[str, str] = {}
@@ -163,7 +163,7 @@ def _scores(scores: Resamples, confidence: float) -> tuple[dict[str, dict[str, F
     return measured, gaps
 
 
-def _by_class(targets_N: NDArray[Any], answers: Predictions) -> Facts:
+def by_class(targets_N: NDArray[Any], answers: Predictions) -> Facts:
     """Scores by label and the confusion matrix, over the labels of the model and of the test rows."""
     labels = sorted({*answers.labels, *targets_N.tolist()})
     counts = classification.tally(targets_N, answers.predicted_N)
@@ -182,7 +182,7 @@ def _by_class(targets_N: NDArray[Any], answers: Predictions) -> Facts:
     return {"per_class": per_class, "confusion": {"labels": labels, "counts": confusion_CC.tolist()}}
 
 
-def _label_gaps(task: table.Task, targets_N: NDArray[Any], answers: Predictions) -> dict[str, str]:
+def label_gaps(task: table.Task, targets_N: NDArray[Any], answers: Predictions) -> dict[str, str]:
     """Labels that only the test rows or only the model know: the first count as errors, the second are not tested."""
     if task != "classify":
         return {}

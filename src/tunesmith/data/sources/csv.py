@@ -59,10 +59,15 @@ class CsvConfig(SourceConfig):
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
+    """How a file turned out to be written."""
+
     encoding: text.Encoding
     dialect: dialects.Dialect
     columns: tuple[str, ...]
+    """Distinct names, made up where the file has none."""
+    header: tuple[str, ...]
+    """The names as the file writes them; empty where it has no header."""
     notes: tuple[str, ...]
 
 
@@ -76,7 +81,7 @@ class CsvSource:
 
     def describe(self) -> Description:
         """The detected encoding, delimiter, quotes and header; once all was read, also the blank lines passed over."""
-        layout = self._layout
+        layout = self.layout
         parts = [layout.dialect.label, layout.encoding.label, "header" if layout.dialect.has_header else "no header"]
         if not layout.dialect.quote:
             parts.append("no quotes")
@@ -92,7 +97,7 @@ class CsvSource:
 
     def read(self, since: str | None = None) -> Iterator[Batch]:
         """Every record once; the first record after the header has position 1. ``since`` does not apply to files."""
-        layout = self._layout
+        layout = self.layout
         width = len(layout.columns)
         records = Records(text.blocks(self.path, layout.encoding, source=self.config.name), layout.dialect)
         builder = BatchBuilder()
@@ -115,7 +120,8 @@ class CsvSource:
         self._num_blank_lines = records.num_blank_lines
 
     @cached_property
-    def _layout(self) -> _Layout:
+    def layout(self) -> Layout:
+        """How the file is written, from its head; its encoding from all its bytes."""
         config = self.config
         encoding = text.detect(self.path, config.encoding, source=config.name)
         head, is_whole = self._head(encoding)
@@ -149,7 +155,8 @@ class CsvSource:
         names = first_two[0] if dialect.has_header else [""] * len(first_two[0])
         columns, notes = distinct_names(names)
         notes = notes if dialect.has_header else (f"no header: columns are called {columns[0]} to {columns[-1]}",)
-        return _Layout(encoding, dialect, columns, encoding.notes + notes)
+        header = tuple(first_two[0]) if dialect.has_header else ()
+        return Layout(encoding, dialect, columns, header, encoding.notes + notes)
 
     def _head(self, encoding: text.Encoding) -> tuple[str, bool]:
         head = ""

@@ -1,0 +1,94 @@
+"""Two models on the test rows they share: which is better, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from tunesmith.core.artifact import Artifact
+from tunesmith.core.errors import DataError
+from tunesmith.evaluation.significance import Resamples, Undefined
+from tunesmith.lifecycle.reports import report_of, task_of
+from tunesmith.lifecycle.session import Session
+from tunesmith.metrics import table
+
+FIRST, SECOND = "a", "b"
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """The first model against the second; a difference is the first less the second."""
+
+    a: str
+    b: str
+    task: str
+    primary: str
+    """The metric the first model's gate rests on."""
+    verdict: str
+    """better, not shown or worse: of the first, by the primary metric."""
+    rows: dict[str, int]
+    """Test rows of ``a``, of ``b``, and ``shared``, on which both are compared."""
+    metrics: dict[str, dict[str, Any]]
+    """Metric → both values with intervals, difference with interval, p-value and verdict."""
+    not_measured: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The comparison as JSON values."""
+        return asdict(self)
+
+
+def compare(
+    session: Session, a: str, b: str, *, confidence: float = 0.95, num_samples: int = 2000, seed: int = 0
+) -> ModelComparison:
+    """The first model against the second, by every metric, on the test rows that both were measured on.
+
+    Raises: DataError where they share no test row, RecipeError where they answer different questions.
+    """
+    reports = {FIRST: report_of(session, a), SECOND: report_of(session, b)}
+    task: Any = task_of(*reports.values())
+    shared, rows = _shared(reports, a, b)
+    columns = {name: np.array(shared[f"predicted_{name}"].to_list()) for name in (FIRST, SECOND)}
+    targets = np.array(shared["label"].to_list())
+    scores = Resamples(task, targets, columns, num_samples=num_samples, seed=seed)
+    metrics: dict[str, dict[str, Any]] = {}
+    not_measured: dict[str, str] = {}
+    for metric in table.of_task(task):
+        try:
+            paired = asdict(scores.compare(metric, FIRST, SECOND, confidence))
+            intervals = {name: asdict(scores.interval(name, metric, confidence)) for name in (FIRST, SECOND)}
+        except Undefined as why:
+            not_measured[metric] = str(why)
+            continue
+        del paired["metric"], paired["against"]
+        metrics[metric] = intervals | paired
+    primary = str(reports[FIRST].facts["primary"])
+    verdict = metrics[primary]["verdict"] if primary in metrics else "not shown"
+    return ModelComparison(a, b, task, primary, verdict, rows, metrics, not_measured)
+
+
+def _shared(reports: Mapping[str, Artifact], a: str, b: str) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The rows that both reports hold, in the first one's order, with both predictions."""
+    first, second = (pl.read_parquet(one.path / "predictions.parquet") for one in reports.values())
+    both = first.select("row_id", "label", pl.col("predicted").alias("predicted_a")).join(
+        second.select("row_id", pl.col("label").alias("label_b"), pl.col("predicted").alias("predicted_b")),
+        on="row_id",
+        maintain_order="left",
+    )
+    rows = {FIRST: first.height, SECOND: second.height, "shared": both.height}
+    if not both.height:
+        raise DataError(
+            "these models were not measured on the same test rows",
+            seen=f"{first.height} test rows of {a}, {second.height} of {b}, 0 shared",
+            next=f"measure both on one labelled file: tunesmith evaluate {b} FILE --label-column COLUMN",
+        )
+    if changed := both.filter(pl.col("label") != pl.col("label_b")).height:
+        raise DataError(
+            "the labels of the shared test rows were changed between the two runs",
+            seen=f"{changed} of {both.height} rows have another label",
+            next=f"run the recipe of {b} again on today's labels",
+        )
+    return both, rows

@@ -1,0 +1,202 @@
+"""A file back with its answers: the same rows in the same order, every cell as it was, the predictions beside it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import DataError, Interrupted, RecipeError
+from tunesmith.lifecycle import columns
+from tunesmith.lifecycle.model import Model, Prediction
+from tunesmith.lifecycle.session import Session
+from tunesmith.lifecycle.table_file import FORMULA, Added, Delimited, Record, TableFile, open_table, same_format, sample
+from tunesmith.store.files import reported, sync_folder, sync_tree, temporary_folder
+
+WINDOW_ROWS = 512
+"""Rows predicted together: bounds memory and the time between two reports of progress."""
+ERROR_COLUMN = "tunesmith_error"
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class FileAnswers:
+    """What was written, and what was odd about it."""
+
+    model: str
+    input: str
+    out: str
+    format: str
+    text_column: str
+    why_text_column: str
+    added_columns: list[str]
+    rows: dict[str, int]
+    """read = predicted + empty + refused."""
+    labels: dict[str, int]
+    """How often each label was predicted; empty for numbers."""
+    truncated_rows: int
+    num_truncated_tokens: int
+    notes: list[str]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return asdict(self)
+
+
+@dataclass
+class _Count:
+    """What happens to the rows, while it happens."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    truncated_rows: int = 0
+    num_truncated_tokens: int = 0
+
+    def add(self, record: Record, answer: Prediction | None) -> None:
+        """Count one record."""
+        if answer is None:
+            self.rows["empty" if record.error is None else "refused"] += 1
+            return
+        self.rows["predicted"] += 1
+        self.truncated_rows += answer.num_truncated_tokens > 0
+        self.num_truncated_tokens += answer.num_truncated_tokens
+        if answer.label is not None:
+            self.labels[answer.label] += 1
+
+
+@dataclass(frozen=True)
+class _Names:
+    """How the new columns are called in this file."""
+
+    label: str
+    probability: str
+    value: str
+    error: str
+
+    @classmethod
+    def beside(cls, taken: Sequence[str]) -> _Names:
+        return cls(*(columns.free_name(name, taken) for name in ("label", "probability", "value", ERROR_COLUMN)))
+
+
+def predict_file(
+    session: Session,
+    model: Model,
+    path: Path,
+    out: Path,
+    *,
+    text_column: str | None = None,
+    trained_on: Sequence[str] = (),
+) -> FileAnswers:
+    """Write the file with a prediction for each row beside it, at once, and return what happened to the rows.
+
+    Raises: RecipeError for a column or output that cannot be, DataError for a file that cannot be read.
+    """
+    started = time.monotonic()
+    check_output(path, out)
+    table = open_table(path, [text_column] if text_column else trained_on)
+    same_format(out, table)
+    column, why = columns.text_column(sample(table), text_column, trained_on, path.name)
+    num_records, num_refused, taken = _survey(table)
+    names, count = _Names.beside(taken), _Count()
+    added = [names.label, names.probability] if model.task == "classify" else [names.value]
+    if num_refused:
+        added.append(names.error)
+    before = _stamp(path)
+    with temporary_folder(out.absolute().parent) as folder:
+        temp = folder / "answers"
+        with reported("cannot write", out), temp.open("wb") as stream:
+            stream.write(table.head(added))
+            for window in _windows(table):
+                for record, answer in zip(window, _answered(model, window, column), strict=True):
+                    count.add(record, answer)
+                    stream.write(table.line(record, added, _cells(record, answer, names)))
+                told = {"done": count.rows.total(), "total": num_records, "unit": "rows"}
+                session.listener({"event": "progress", "step": "predict", "t": time.time(), **told})
+                if session.cancel.is_set():
+                    raise Interrupted("interrupted; nothing was written", next="run the same command again")
+        if _stamp(path) != before:
+            raise DataError("the file changed while it was read; nothing was written", seen=path, next="try again")
+        with reported("cannot write", out):
+            sync_tree(folder)
+            temp.replace(out)
+            sync_folder(out.absolute().parent)
+    return FileAnswers(
+        model=model.reference,
+        input=str(path),
+        out=str(out),
+        format=table.format,
+        text_column=column,
+        why_text_column=why,
+        added_columns=added,
+        rows={"read": count.rows.total(), **{what: count.rows[what] for what in ("predicted", "empty", "refused")}},
+        labels=dict(count.labels.most_common()),
+        truncated_rows=count.truncated_rows,
+        num_truncated_tokens=count.num_truncated_tokens,
+        notes=_notes(table, model),
+        seconds=round(time.monotonic() - started, 1),
+    )
+
+
+def check_output(path: Path, out: Path) -> None:
+    """Refuse an output that is the input, a folder, or in a folder that is not there."""
+    if out.is_dir():
+        raise RecipeError("the output is a folder", seen=out, next=f"--out {out / path.name}")
+    if not out.absolute().parent.is_dir():
+        raise RecipeError("the folder of the output does not exist", seen=out, next=f"mkdir -p {out.parent}")
+    if out.exists() and path.exists() and out.samefile(path):
+        other = path.with_name(f"{path.stem}-predicted{path.suffix}")
+        raise RecipeError("the output would replace the input", seen=out, next=f"--out {other}")
+
+
+def _survey(table: TableFile) -> tuple[int, int, list[str]]:
+    """The number of records, how many are no rows, and every column name there is."""
+    num_records = num_refused = 0
+    taken = dict.fromkeys(table.columns)
+    for record in table.records():
+        num_records += 1
+        num_refused += record.error is not None
+        taken.update(dict.fromkeys(record.cells))
+    return num_records, num_refused, list(taken)
+
+
+def _windows(table: TableFile) -> Iterator[list[Record]]:
+    records = table.records()
+    while window := list(islice(records, WINDOW_ROWS)):
+        yield window
+
+
+def _answered(model: Model, window: Sequence[Record], column: str) -> list[Prediction | None]:
+    """The answer to each record of a window; None for those without a text."""
+    asked = [place for place, one in enumerate(window) if not columns.is_empty(one.cells.get(column))]
+    answers: list[Prediction | None] = [None] * len(window)
+    for place, answer in zip(asked, model.predict([str(window[place].cells[column]) for place in asked]), strict=True):
+        answers[place] = answer
+    return answers
+
+
+def _cells(record: Record, answer: Prediction | None, names: _Names) -> dict[str, Added]:
+    """The new cells of a record, by the names they have in this file."""
+    cells: dict[str, Added] = dict.fromkeys((names.label, names.probability, names.value))
+    if answer is not None:
+        cells[names.label] = answer.label
+        cells[names.probability] = None if answer.probability is None else round(answer.probability, DECIMALS)
+        cells[names.value] = None if answer.value is None else float(f"{answer.value:.7g}")
+    return cells if record.error is None else {**cells, names.error: record.error}
+
+
+def _notes(table: TableFile, model: Model) -> list[str]:
+    changed = [label for label in model.labels if label.startswith(FORMULA)]
+    if not changed or not isinstance(table, Delimited):
+        return list(table.notes)
+    words = ", ".join(f"`{label}`" for label in changed[:5])
+    return [*table.notes, f"labels that a spreadsheet would run as formulas are written with a quote before: {words}"]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

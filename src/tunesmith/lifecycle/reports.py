@@ -1,0 +1,134 @@
+"""From a model or a run to what was measured of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tunesmith.core.artifact import Artifact
+from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
+from tunesmith.lifecycle.run import RECIPE
+from tunesmith.lifecycle.session import Session
+from tunesmith.recipe.load import load
+from tunesmith.store.artifacts import ArtifactStore
+from tunesmith.store.records import ModelVersion
+
+EVALUATE = "evaluate"
+
+
+@dataclass(frozen=True)
+class ReleasedModel:
+    """A released version with its main figure."""
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    reference: str
+    verdict: str | None
+    metric: str | None
+    """The metric its gate rests on; None where its run's report is gone."""
+    value: float | None
+    low: float | None
+    high: float | None
+    run: str | None
+    created: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The version as JSON values."""
+        return asdict(self)
+
+
+def run_of(session: Session, reference: str) -> str:
+    """The run that made a model: of ``run:ID``, ``name@alias``, ``name@version`` or ``name`` (its newest version)."""
+    if reference.startswith("run:"):
+        return session.ledger.run(reference.removeprefix("run:")).id
+    version = version_of(session, reference)
+    if version.run_id is None:
+        raise StoreError(f"`{reference}` was not made by a run of this workspace", seen=f"version {version.version}")
+    return version.run_id
+
+
+def version_of(session: Session, reference: str) -> ModelVersion:
+    """The released version that a reference means."""
+    name, _, which = reference.partition("@")
+    if not which:
+        which = str(max((one.version for one in session.ledger.models() if one.name == name), default=1))
+    return session.ledger.resolve(name, which)
+
+
+def report_of(session: Session, reference: str) -> Artifact:
+    """The report of the run that made a model.
+
+    Raises: StoreError where that run was not evaluated.
+    """
+    run_id = run_of(session, reference)
+    key = _evaluation(session, run_id)
+    outputs = None if key is None else ArtifactStore(session.workspace, session.ledger).find(key)
+    if outputs is None:
+        raise StoreError(
+            f"`{reference}` has no report: its run was not evaluated",
+            seen=f"run {run_id}",
+            next=f"tunesmith resume {run_id}",
+        )
+    return outputs["report"]
+
+
+def released(session: Session) -> list[ReleasedModel]:
+    """Every released version, by name and number."""
+    return [_released(session, one) for one in session.ledger.models()]
+
+
+def trained_columns(session: Session, reference: str, role: str) -> list[str]:
+    """The names that the text, or another role, had in the sources a model was trained on; none where unknown."""
+    try:
+        recipe = load(session.workspace.run_folder(run_of(session, reference)) / RECIPE)
+    except TunesmithError:
+        # A model can outlive its run's folder: then the columns are told by their content.
+        return []
+    return list(dict.fromkeys(source.columns.get(role, role) for source in recipe.data.sources))
+
+
+def task_of(report: Artifact, wanted: Artifact) -> str:
+    """The task that two reports share.
+
+    Raises: RecipeError where one classifies and the other regresses.
+    """
+    first, second = report.facts["task"], wanted.facts["task"]
+    if first != second:
+        raise RecipeError("these models answer different questions", seen=f"{first} and {second}")
+    return str(first)
+
+
+def _released(session: Session, version: ModelVersion) -> ReleasedModel:
+    facts = _facts(session, version.run_id)
+    metric = None if facts is None else str(facts["primary"])
+    score: Mapping[str, Any] = {} if facts is None else facts["metrics"]["test"].get(metric, {})
+    shown = version.aliases[0] if version.aliases else str(version.version)
+    return ReleasedModel(
+        name=version.name,
+        version=version.version,
+        aliases=version.aliases,
+        reference=f"{version.name}@{shown}",
+        verdict=version.verdict,
+        metric=metric,
+        value=score.get("value"),
+        low=score.get("low"),
+        high=score.get("high"),
+        run=version.run_id,
+        created=version.created.isoformat(timespec="seconds"),
+    )
+
+
+def _facts(session: Session, run_id: str | None) -> Mapping[str, Any] | None:
+    """What a run's report says, from the ledger alone: a list of models opens no files."""
+    key = None if run_id is None else _evaluation(session, run_id)
+    made = None if key is None else session.ledger.find_step(key)
+    return None if made is None else made["report"].facts
+
+
+def _evaluation(session: Session, run_id: str) -> str | None:
+    """The key of a run's step ``evaluate``, once it is done."""
+    steps = {step.name: step for step in session.ledger.run_steps(run_id)}
+    step = steps.get(EVALUATE)
+    return step.step_key if step is not None and step.status in ("done", "cached") else None
