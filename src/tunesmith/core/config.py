@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -15,3 +17,6 @@ class Config(BaseModel):
         validate_default=True,
         allow_inf_nan=False,  # a step key is a hash of JSON, which has neither
     )
+
+    not_in_key: ClassVar[frozenset[str]] = frozenset()
+    """Fields that change memory or speed but no result: a step is known by the others alone."""

@@ -52,7 +52,7 @@ def _key(sort: str, spec: StepSpec, seed: int, inputs: Mapping[str, str]) -> str
             "sort": sort,
             "stage": spec.kind,
             "version": spec.wire.version,
-            "config": spec.config.model_dump(mode="json"),
+            "config": spec.config.model_dump(mode="json", exclude=set(type(spec.config).not_in_key)),
             "seed": seed,
             "inputs": dict(inputs),
             "outside": spec.fingerprint,
