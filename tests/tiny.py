@@ -29,11 +29,27 @@ MAX_TOKENS = 32
 
 LABELS = ("card", "refund", "transfer")
 WORDS = {
-    "card": "card pin chip blocked swallowed contactless".split(),
-    "refund": "refund money back returned shop item".split(),
-    "transfer": "transfer account abroad pending iban friend".split(),
+    "card": ["card", "pin", "chip", "blocked", "swallowed", "contactless"],
+    "refund": ["refund", "money", "back", "returned", "shop", "item"],
+    "transfer": ["transfer", "account", "abroad", "pending", "iban", "friend"],
 }
-FILLERS = "please my the is not can you help me today why still again now we i a to of".split()
+FILLERS = [
+    "please",
+    "my",
+    "the",
+    "is",
+    "not",
+    "can",
+    "you",
+    "help",
+    "today",
+    "why",
+    "still",
+    "again",
+    "now",
+    "we",
+    "to",
+]
 
 
 def sentences(num_rows: int, seed: int = 0) -> tuple[list[str], list[str]]:

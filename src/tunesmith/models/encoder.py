@@ -38,6 +38,7 @@ def load_encoder(folder: Path) -> nn.Module:
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,
             **options,
         )
     except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
@@ -47,12 +48,14 @@ def load_encoder(folder: Path) -> nn.Module:
             next="copy or download the model again, or write `model: embedded`",
         ) from error
     # transformers fills what a file lacks with random numbers and goes on; only the pooler, which is unused, may lack.
-    missing = sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
-    if missing:
-        more = f" and {len(missing) - 3} more" if missing[3:] else ""
+    # Shapes are checked here as well, for its own error names no weight.
+    wrong = {str(entry[0]) for entry in found["mismatched_keys"]} | set(found["missing_keys"])
+    wrong = {name for name in wrong if not name.startswith("pooler.")}
+    if wrong:
+        first = ", ".join(sorted(wrong)[:3])
         raise ModelError(
-            "the model's weight file lacks weights of its own architecture",
-            seen=f"{folder.name} has no {', '.join(missing[:3])}{more}",
+            "the model's weight file does not fit its config.json: weights are missing or of another shape",
+            seen=f"{folder.name}: {first}" + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
             next="copy or download the model again",
         )
     return model.eval()

@@ -66,7 +66,11 @@ def inspect(located: Located) -> dict[str, Any]:
     hidden = config.get("hidden_size", config.get("dim"))
     num_layers = config.get("num_hidden_layers", config.get("n_layers"))
     if not hidden or not num_layers:
-        raise ModelError("config.json names no hidden size or no number of layers", seen=config.get("model_type"))
+        raise ModelError(
+            "config.json names no hidden size or no number of layers",
+            seen=config.get("model_type", "no model_type"),
+            next="name the folder of an encoder, or write `model: embedded`",
+        )
     if not (located.folder / "tokenizer.json").is_file():
         raise ModelError(
             "the model has no tokenizer.json",
