@@ -7,9 +7,35 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tunesmith.api import load, models, plan, resume, run
+    from tunesmith.api import (
+        compare,
+        demo,
+        doctor,
+        evaluate,
+        init,
+        load,
+        models,
+        plan,
+        predict_file,
+        resume,
+        run,
+        train,
+    )
 
-__all__ = ["load", "models", "plan", "resume", "run"]
+__all__ = [
+    "compare",
+    "demo",
+    "doctor",
+    "evaluate",
+    "init",
+    "load",
+    "models",
+    "plan",
+    "predict_file",
+    "resume",
+    "run",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.events import Listener
 from tunesmith.lifecycle import model as models_of
@@ -15,23 +18,46 @@ from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.recipe.load import load as load_recipe
 from tunesmith.recipe.recipe import Recipe
-from tunesmith.store.records import ModelVersion
+from tunesmith.store.workspace import DEFAULT_FOLDER, HOME_VARIABLE
+
+if TYPE_CHECKING:
+    from tunesmith.lifecycle.compare import ModelComparison
+    from tunesmith.lifecycle.doctor import Check
+    from tunesmith.lifecycle.measure import Measurement
+    from tunesmith.lifecycle.predict_file import FileAnswers
+    from tunesmith.lifecycle.reports import ReleasedModel
+    from tunesmith.lifecycle.starter import Started
 
 __all__ = [
+    "Demo",
     "Model",
     "Plan",
     "Prediction",
     "Recipe",
     "RunResult",
     "Session",
+    "compare",
+    "demo",
+    "doctor",
+    "evaluate",
+    "init",
     "load",
     "load_recipe",
     "models",
     "open_session",
     "plan",
+    "predict_file",
     "resume",
     "run",
+    "train",
 ]
+
+DEMO_FOLDER = "tunesmith-demo"
+DEMO_MESSAGES = (
+    "The courier says delivered but there is nothing on my porch, can you see where it went?",
+    "My card was declined twice at checkout although there is money on it",
+    "We love the tent and would like to keep it until Sunday, what would that cost?",
+)
 
 RecipeLike = str | Path | Mapping[str, Any]
 
@@ -43,10 +69,11 @@ def plan(
     home: Path | str | None = None,
     project: str = "default",
     listener: Listener | None = None,
+    cancel: threading.Event | None = None,
 ) -> Plan:
     """The plan of a recipe: its data as it is, the rest as a forecast."""
     loaded = load_recipe(recipe, overrides)
-    with open_session(home, project, listener) as session:
+    with open_session(home, project, listener, cancel) as session:
         return plan_in(session, loaded)
 
 
@@ -70,10 +97,11 @@ def run(
     home: Path | str | None = None,
     project: str = "default",
     listener: Listener | None = None,
+    cancel: threading.Event | None = None,
 ) -> RunResult:
     """Run a recipe to the release decision and return how it ended."""
     loaded = load_recipe(recipe, overrides)
-    with open_session(home, project, listener) as session:
+    with open_session(home, project, listener, cancel) as session:
         return start_run(session, loaded, until)
 
 
@@ -84,9 +112,10 @@ def resume(
     home: Path | str | None = None,
     project: str = "default",
     listener: Listener | None = None,
+    cancel: threading.Event | None = None,
 ) -> RunResult:
     """Go on with a run that was stopped."""
-    with open_session(home, project, listener) as session:
+    with open_session(home, project, listener, cancel) as session:
         return resume_run(session, run_id, until)
 
 
@@ -96,7 +125,133 @@ def load(reference: str, *, home: Path | str | None = None, project: str = "defa
         return models_of.open_model(session, reference)
 
 
-def models(*, home: Path | str | None = None, project: str = "default") -> list[ModelVersion]:
-    """Every released model version, with its aliases."""
+def train(recipe: RecipeLike, overrides: Sequence[str] = (), **where: Any) -> RunResult:
+    """Run a recipe to its evaluation, and release nothing."""
+    return run(recipe, overrides, until="evaluate", **where)
+
+
+def models(*, home: Path | str | None = None, project: str = "default") -> list[ReleasedModel]:
+    """Every released model version, with its aliases and its main figure."""
+    from tunesmith.lifecycle.reports import released
+
     with open_session(home, project) as session:
-        return session.ledger.models()
+        return released(session)
+
+
+def predict_file(
+    reference: str,
+    path: Path | str,
+    out: Path | str,
+    *,
+    text_column: str | None = None,
+    home: Path | str | None = None,
+    project: str = "default",
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> FileAnswers:
+    """Write a file's rows, in their order and as they are, with a model's answers beside them."""
+    from tunesmith.lifecycle.predict_file import check_output
+    from tunesmith.lifecycle.predict_file import predict_file as answer
+    from tunesmith.lifecycle.reports import trained_columns
+
+    check_output(Path(path), Path(out))
+    with open_session(home, project, listener, cancel) as session:
+        model = models_of.open_model(session, reference)
+        trained_on = trained_columns(session, reference, "text")
+        return answer(session, model, Path(path), Path(out), text_column=text_column, trained_on=trained_on)
+
+
+def evaluate(
+    reference: str,
+    path: Path | str,
+    label_column: str | None = None,
+    *,
+    text_column: str | None = None,
+    confidence: float = 0.95,
+    home: Path | str | None = None,
+    project: str = "default",
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Measurement:
+    """Measure a model on a labelled file."""
+    from tunesmith.lifecycle.measure import measure
+    from tunesmith.lifecycle.reports import trained_columns
+
+    with open_session(home, project, listener, cancel) as session:
+        return measure(
+            session,
+            models_of.open_model(session, reference),
+            Path(path),
+            label_column,
+            text_column=text_column,
+            trained_on=trained_columns(session, reference, "text"),
+            labels_were=trained_columns(session, reference, "label"),
+            confidence=confidence,
+        )
+
+
+def compare(
+    a: str, b: str, *, confidence: float = 0.95, home: Path | str | None = None, project: str = "default"
+) -> ModelComparison:
+    """Compare two models on the test rows they share; a verdict is of the first."""
+    from tunesmith.lifecycle.compare import compare as paired
+
+    with open_session(home, project) as session:
+        return paired(session, a, b, confidence=confidence)
+
+
+def doctor(*, home: Path | str | None = None, is_deep: bool = False) -> list[Check]:
+    """What this machine has and lacks; ``is_deep`` also loads torch and runs the embedded model."""
+    from tunesmith.lifecycle.doctor import examine
+
+    return examine(home, is_deep=is_deep)
+
+
+def init(folder: Path | str = ".", data: Path | str | None = None) -> Started:
+    """Write a commented recipe that runs; an existing one is never replaced."""
+    from tunesmith.lifecycle.starter import init as start
+
+    return start(Path(folder), None if data is None else Path(data))
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo did."""
+
+    recipe: str
+    home: str
+    run: RunResult
+    predictions: list[dict[str, Any]]
+    """Three fresh messages with their answers."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return asdict(self)
+
+
+def demo(
+    folder: Path | str = DEMO_FOLDER,
+    *,
+    on_plan: Callable[[Plan], None] | None = None,
+    home: Path | str | None = None,
+    project: str = "default",
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Demo:
+    """Run the example that comes with tunesmith: plan, run, and three predictions. Done steps are not done again.
+
+    Its workspace lies in its folder, unless ``home`` or ``TUNESMITH_HOME`` names another.
+    """
+    from tunesmith.lifecycle.starter import copy_example
+
+    recipe = load_recipe(copy_example(Path(folder)))
+    chosen = Path(home or os.environ.get(HOME_VARIABLE) or Path(folder) / DEFAULT_FOLDER)
+    with open_session(chosen, project, listener, cancel) as session:
+        planned = plan_in(session, recipe)
+        if on_plan is not None:
+            on_plan(planned)
+        result = start_run(session, recipe)
+        model = models_of.open_model(session, result.model or f"run:{result.run}")
+        answers = model.predict(DEMO_MESSAGES)
+    predictions = [{"text": text, **asdict(one)} for text, one in zip(DEMO_MESSAGES, answers, strict=True)]
+    return Demo(str(Path(folder) / "recipe.yaml"), str(chosen), result, predictions)
