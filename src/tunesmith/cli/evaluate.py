@@ -1,0 +1,77 @@
+"""``tunesmith evaluate``: a model measured on a labelled file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tunesmith.cli import figures
+from tunesmith.cli.screen import Screen
+from tunesmith.cli.tables import table
+from tunesmith.cli.verb import Reference, TextColumn, verb
+
+if TYPE_CHECKING:
+    from tunesmith.lifecycle.measure import Measurement
+
+
+@verb
+def evaluate(
+    screen: Screen,
+    model: Reference,
+    file: Annotated[Path, typer.Argument(help="A labelled CSV, TSV or JSON lines file.", metavar="FILE")],
+    label_column: Annotated[
+        str | None,
+        typer.Option("--label-column", help="The column of the labels. Default: as in training.", show_default=False),
+    ] = None,
+    text_column: TextColumn = None,
+    confidence: Annotated[float, typer.Option("--confidence", help="Of the intervals.", min=0.5, max=0.999)] = 0.95,
+) -> None:
+    """Measure a model on a labelled file, with intervals."""
+    from tunesmith import api
+
+    with screen.working() as work:
+        measured = api.evaluate(
+            model,
+            file,
+            label_column,
+            text_column=text_column,
+            confidence=confidence,
+            listener=work.listener,
+            cancel=work.cancel,
+            **screen.where,
+        )
+    screen.result(measured.to_dict(), *_shown(measured))
+
+
+def _shown(measured: Measurement) -> list[RenderableType]:
+    rows = dict(measured.rows)
+    read, used = rows.pop("read"), rows.pop("measured")
+    scores = table("metric", f"{measured.model} [{measured.confidence:.0%} interval]")
+    for name, value in measured.metrics.items():
+        scores.add_row(name, figures.interval(value))
+    head = f"{figures.count(used, 'row')} measured of {read:,} read"
+    lines: list[RenderableType] = [
+        Text(f"{head} ({figures.counts(rows)})" if rows else head),
+        Text(f"text: {figures.shown(measured.text_column)} · label: {figures.shown(measured.label_column)}", "dim"),
+        scores,
+    ]
+    if measured.per_class:
+        lines.append(_by_class(measured))
+    if measured.truncated_rows:
+        cut = figures.count(measured.num_truncated_tokens, "token")
+        lines.append(Text(f"{figures.count(measured.truncated_rows, 'text')} too long: {cut} not read", "yellow"))
+    lines += [Text(f"{name}: {why}", "yellow") for name, why in measured.not_measured.items()]
+    return lines + [Text(figures.shown(note, 300), "yellow") for note in measured.notes]
+
+
+def _by_class(measured: Measurement) -> Table:
+    shown = table("label", "precision", "recall", "f1", "rows")
+    for label, scores in sorted(measured.per_class.items(), key=lambda item: item[1]["f1"]):
+        figures_of = [figures.score(scores[name]) for name in ("precision", "recall", "f1")]
+        shown.add_row(figures.shown(label, 40), *figures_of, f"{scores['support']:,.0f}")
+    return shown

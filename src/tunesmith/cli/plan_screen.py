@@ -1,0 +1,156 @@
+"""A plan, as a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tunesmith.cli import figures
+from tunesmith.cli.tables import table
+
+if TYPE_CHECKING:
+    from tunesmith.lifecycle.plan import Plan
+
+MOST_LABELS = 15
+BAR_CELLS = 24
+STATES = {"cached": "cyan", "done": "green", "to run": "bold", "unknown": "bold"}
+LENGTH_COLUMNS = ("min", "median", "p95", "max")
+
+
+def shown(plan: Plan, next_command: str | None = None) -> list[RenderableType]:
+    """Sources, rows, splits, labels, lengths, model and steps; then the command that carries it out."""
+    lines: list[RenderableType] = [Text.assemble((figures.shown(plan.recipe), "bold"), f"  {plan.task}\n")]
+    lines += [*_sources(plan), _rows(plan), *_lost(plan), *_splits(plan), *_labels(plan)]
+    lines += [_lengths(plan), *_length_notes(plan), *_model(plan), _steps(plan), _total(plan)]
+    if next_command is not None:
+        lines.append(Text.assemble("next: ", (next_command, "bold")))
+    return lines
+
+
+def _sources(plan: Plan) -> list[Text]:
+    lines = []
+    for one in plan.sources:
+        name, form = figures.shown(one["source"]), figures.shown(one["format"])
+        words = f"  {form} · {figures.count(one['rows_read'], 'row')} · columns {', '.join(one['columns'])}"
+        lines.append(Text.assemble((f"{name:<12}", "bold"), words))
+        more = [f"purpose {one['purpose']}", f"licence {one['licence']}"]
+        lines.append(Text(f"{'':<14}{figures.shown(', '.join(more), 200)}", "dim"))
+        lines += [Text(f"{'':<14}{figures.shown(note, 300)}", "yellow") for note in one["notes"]]
+    return lines
+
+
+def _rows(plan: Plan) -> Table:
+    columns = ("read", "kept", "removed", "quarantined")
+    made = table("rows", *columns)
+    for source, numbers in plan.rows["by_source"].items():
+        made.add_row(figures.shown(source), *(f"{numbers[name]:,}" for name in columns))
+    made.add_row("all", *(f"{plan.rows['rows'][name]:,}" for name in columns), style="bold")
+    return made
+
+
+def _lost(plan: Plan) -> list[Text]:
+    facts = plan.rows
+    lines = [
+        Text.assemble((f"{what:<12}", "bold"), f"  {figures.counts(facts[what])}")
+        for what in ("removed", "quarantined", "repaired")
+        if facts.get(what)
+    ]
+    notes = dict.fromkeys((*facts["notes"], *plan.quality.get("notes", ())))
+    return lines + [Text(f"{'':<14}{figures.shown(note, 300)}", "yellow") for note in notes]
+
+
+def _splits(plan: Plan) -> list[Text]:
+    numbers = " · ".join(f"{name} {number:,}" for name, number in plan.rows["splits"].items())
+    return [
+        Text.assemble(("splits      ", "bold"), f"  {numbers}"),
+        Text(f"{'':<14}{figures.shown(plan.rows['split_by'], 300)}", "dim"),
+    ]
+
+
+def _labels(plan: Plan) -> list[Text]:
+    target: Mapping[str, Any] | None = plan.rows.get("target")
+    if target is not None:
+        words = ", ".join(f"{name} {figures.score(value)}" for name, value in target.items())
+        return [Text.assemble(("target      ", "bold"), f"  {words}")]
+    by_split = plan.rows["label_counts"]
+    totals = {label: sum(by_split[split].get(label, 0) for split in by_split) for label in plan.rows["labels"]}
+    ordered = sorted(totals.items(), key=lambda item: (-item[1], item[0]))
+    if not ordered:
+        return []
+    largest, smallest = ordered[0][1], ordered[-1][1]
+    balance = f"  {len(ordered)}, from {smallest:,} to {largest:,} rows (train/validation/test)"
+    lines = [Text.assemble(("labels      ", "bold"), balance)]
+    # Of many labels, the rare ones are the ones to know about.
+    kept = ordered if len(ordered) <= MOST_LABELS else [*ordered[: MOST_LABELS // 2], *ordered[-(MOST_LABELS // 2) :]]
+    width = max(len(figures.shown(label, 28)) for label, _ in kept)
+    for place, (label, number) in enumerate(kept):
+        if len(kept) < len(ordered) and place == MOST_LABELS // 2:
+            lines.append(Text(f"{'':<14}… {len(ordered) - len(kept)} labels more", "dim"))
+        bar = "█" * max(1, round(BAR_CELLS * number / largest))
+        parts = "/".join(f"{by_split[split].get(label, 0):,}" for split in by_split)
+        name = figures.shown(label, 28)
+        lines.append(Text.assemble(f"{'':<14}{name:<{width}}  ", (bar, "cyan"), f" {number:,} ", (f"({parts})", "dim")))
+    return lines
+
+
+def _lengths(plan: Plan) -> Table:
+    made = table("tokens a text", *LENGTH_COLUMNS, "all", "too long", "tokens lost")
+    for name, one in plan.lengths["splits"].items():
+        quantiles = [f"{one['quantiles'].get(column, 0):,}" for column in LENGTH_COLUMNS]
+        lost = Text(f"{one['tokens_lost']:,}", "yellow" if one["tokens_lost"] else "")
+        about = "about " if one["is_estimated"] else ""
+        made.add_row(name, *quantiles, f"{about}{one['tokens']:,}", f"{about}{one['too_long_rows']:,}", lost)
+    return made
+
+
+def _length_notes(plan: Plan) -> list[Text]:
+    policy = str(plan.lengths["policy"]).replace("_", " ")
+    lines = [Text(f"{'':<14}at most {plan.lengths['max_tokens']:,} tokens are read; longer texts: {policy}", "dim")]
+    for source, lost in plan.lengths["lost_by_source"].items():
+        words = f"{figures.count(lost['rows'], 'text')}, {figures.count(lost['tokens'], 'token')} beyond that"
+        lines.append(Text(f"{'':<14}{figures.shown(source)}: {words}", "yellow"))
+    return lines
+
+
+def _model(plan: Plan) -> list[Text]:
+    base, settings = plan.base, plan.settings
+    optimizer = settings["optimizer"]
+    epochs = "as many epochs as the rows need" if settings["epochs"] is None else f"{settings['epochs']} epochs"
+    if settings["max_steps"] is not None:
+        epochs += f", at most {settings['max_steps']:,} steps"
+    learns = [
+        f"{settings['trainable']['kind']}",
+        f"{optimizer['kind']} lr {optimizer['lr']:g}",
+        f"batch {settings['batch']}",
+        epochs,
+        str(settings["precision"]),
+    ]
+    about = f"{base['model_type']}, {base['num_parameters'] / 1e6:.1f} M parameters, reads {base['max_tokens']} tokens"
+    return [
+        Text.assemble(("\nmodel       ", "bold"), f"  {figures.shown(base['name'])} ({about})"),
+        Text.assemble(("training    ", "bold"), f"  {' · '.join(learns)}"),
+    ]
+
+
+def _steps(plan: Plan) -> Table:
+    made = table("step", "state", "time", "memory", "from")
+    for step in plan.steps:
+        forecast = step.forecast
+        state = Text("to run" if step.status == "unknown" else step.status, STATES.get(step.status, ""))
+        if forecast is None:
+            made.add_row(step.name, state, "–", "–", "")
+            continue
+        time, memory = f"about {figures.seconds(forecast['seconds'])}", figures.size(forecast["peak_bytes"])
+        made.add_row(step.name, state, time, memory, Text(forecast["basis"], "dim"))
+    return made
+
+
+def _total(plan: Plan) -> Text:
+    if not plan.total["seconds"]:
+        return Text.assemble(("everything is done already", "bold green"), ": a run takes it over")
+    time, memory = figures.seconds(plan.total["seconds"]), figures.size(plan.total["peak_bytes"])
+    return Text.assemble("a run takes ", (f"about {time}", "bold"), " and ", (f"{memory}", "bold"), " of memory here")

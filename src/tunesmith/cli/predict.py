@@ -1,0 +1,104 @@
+"""``tunesmith predict``: a file back with its answers, or the answers to some texts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tunesmith.cli import figures
+from tunesmith.cli.screen import Screen
+from tunesmith.cli.verb import Reference, TextColumn, verb
+from tunesmith.core.errors import RecipeError
+
+if TYPE_CHECKING:
+    from tunesmith.lifecycle.model import Prediction
+    from tunesmith.lifecycle.predict_file import FileAnswers
+
+MOST_LABELS = 12
+
+
+@verb
+def predict(
+    screen: Screen,
+    model: Reference,
+    file: Annotated[
+        Path | None, typer.Argument(help="A CSV, TSV or JSON lines file.", metavar="FILE", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the answered file goes.")] = None,
+    text: Annotated[list[str] | None, typer.Option("--text", help="A text to answer. Repeatable.")] = None,
+    text_column: TextColumn = None,
+) -> None:
+    """Answer a file: same rows, same order, every cell as it was, with label and probability (or value) beside it."""
+    from tunesmith import api
+
+    if (file is None) == (not text):
+        raise RecipeError(
+            "predict takes a file, or texts",
+            seen="both" if file else "neither",
+            next=screen.command("predict", model, "FILE", "--out", "OUT") + ', or --text "..."',
+        )
+    if text:
+        with screen.working():
+            answers = api.load(model, **screen.where).predict(text)
+        told = [{"text": one, **asdict(answer)} for one, answer in zip(text, answers, strict=True)]
+        screen.result(told, *(answered(one, answer) for one, answer in zip(text, answers, strict=True)))
+        return
+    assert file is not None
+    if out is None:
+        likely = file.with_name(f"{file.stem}-predicted{file.suffix}")
+        raise RecipeError(
+            "where shall the answers go?", next=screen.command("predict", model, str(file), "--out", str(likely))
+        )
+    with screen.working() as work:
+        written = api.predict_file(
+            model,
+            file,
+            out,
+            text_column=text_column,
+            listener=work.listener,
+            cancel=work.cancel,
+            **screen.where,
+        )
+    screen.result(written.to_dict(), _written(written))
+
+
+def answered(text: str, answer: Prediction) -> Text:
+    """One text with its answer, in a line."""
+    if answer.label is None:
+        told = [(figures.score(answer.value or 0.0), "bold")]
+    else:
+        told = [(figures.shown(answer.label), "bold"), (f"  {answer.probability:.2f}", "")]
+    if answer.num_truncated_tokens:
+        told.append((f"  {figures.count(answer.num_truncated_tokens, 'token')} not read", "yellow"))
+    return Text.assemble(*told, (f"  ← {figures.shown(text, 100)}", "dim"))
+
+
+def _written(written: FileAnswers) -> Text:
+    rows = written.rows
+    lines = [
+        Text.assemble(
+            (written.out, "bold"), f"  {figures.count(rows['read'], 'row')}, {figures.shown(written.format)}"
+        ),
+        Text(f"  read from `{figures.shown(written.text_column)}` ({written.why_text_column})"),
+        Text(f"  written to {', '.join(f'`{figures.shown(name)}`' for name in written.added_columns)}"),
+    ]
+    if written.labels:
+        most = dict(list(written.labels.items())[:MOST_LABELS])
+        rest = len(written.labels) - len(most)
+        lines.append(Text(f"  {figures.counts(most)}" + (f" · {rest} labels more" if rest else "")))
+    if rows["empty"]:
+        lines.append(Text(f"  {figures.count(rows['empty'], 'row')} without text: no prediction", "yellow"))
+    if rows["refused"]:
+        column = written.added_columns[-1]
+        lines.append(Text(f"  {figures.count(rows['refused'], 'record')} unreadable: see `{column}`", "yellow"))
+    if written.truncated_rows:
+        cut = figures.count(written.num_truncated_tokens, "token")
+        words = f"  {figures.count(written.truncated_rows, 'text')} longer than the model reads: {cut} not read"
+        lines.append(Text(words, "yellow"))
+    lines += [Text(f"  {figures.shown(note, 300)}", "yellow") for note in written.notes]
+    lines.append(Text(f"  {figures.seconds(written.seconds)}", "dim"))
+    return Text("\n").join(lines)
