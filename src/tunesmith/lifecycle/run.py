@@ -190,6 +190,9 @@ def _view(
         hardware=dict(model.made_by.hardware),
         recipe_yaml=dump(recipe),
         warnings=tuple(dict.fromkeys(warnings)),
+        settings=recipe.for_train().model_dump(mode="json"),
+        confidence=recipe.evaluate.confidence,
+        split_files={name: splits.path / f"{name}.parquet" for name in splits.facts["splits"]},
     )
 
 

@@ -59,3 +59,9 @@ class RunView:
     hardware: Mapping[str, Any]
     recipe_yaml: str
     warnings: Sequence[str] = field(default=())
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Config of the train step, with nothing left open."""
+    confidence: float = 0.95
+    """Of the metrics' intervals; a comparison names its own."""
+    split_files: Mapping[str, Path] = field(default_factory=dict)
+    """Split → its Parquet file: the rows that a removed row repeats are found there."""
