@@ -175,7 +175,7 @@ def evaluate(
 ) -> Measurement:
     """Measure a model on a labelled file."""
     from tunesmith.lifecycle.measure import measure
-    from tunesmith.lifecycle.reports import trained_columns
+    from tunesmith.lifecycle.reports import learned_texts, trained_columns
 
     with open_session(home, project, listener, cancel) as session:
         return measure(
@@ -186,6 +186,7 @@ def evaluate(
             text_column=text_column,
             trained_on=trained_columns(session, reference, "text"),
             labels_were=trained_columns(session, reference, "label"),
+            learned=learned_texts(session, reference),
             confidence=confidence,
         )
 

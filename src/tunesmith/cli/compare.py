@@ -36,7 +36,7 @@ def compare(
 def _shown(compared: ModelComparison) -> list[RenderableType]:
     rows = compared.rows
     scores = table("metric", compared.a, compared.b, "difference", "p", "verdict")
-    for metric, one in compared.metrics.items():
+    for metric, one in figures.main_metrics(compared.metrics).items():
         difference = figures.interval({"value": one["difference"], "low": one["low"], "high": one["high"]})
         a, b = figures.interval(one["a"]), figures.interval(one["b"])
         scores.add_row(metric, a, b, difference, f"{one['p_value']:.4f}", verdict(one["verdict"]))

@@ -52,7 +52,7 @@ def _shown(measured: Measurement) -> list[RenderableType]:
     rows = dict(measured.rows)
     read, used = rows.pop("read"), rows.pop("measured")
     scores = table("metric", f"{measured.model} [{measured.confidence:.0%} interval]")
-    for name, value in measured.metrics.items():
+    for name, value in figures.main_metrics(measured.metrics).items():
         scores.add_row(name, figures.interval(value))
     head = f"{figures.count(used, 'row')} measured of {read:,} read"
     lines: list[RenderableType] = [
@@ -60,6 +60,9 @@ def _shown(measured: Measurement) -> list[RenderableType]:
         Text(f"text: {figures.shown(measured.text_column)} · label: {figures.shown(measured.label_column)}", "dim"),
         scores,
     ]
+    if measured.num_learned:
+        words = f"{figures.count(measured.num_learned, 'row')} of these the model was trained or chosen on"
+        lines.append(Text(f"{words}: the scores are too good to be true for new rows", "bold yellow"))
     if measured.per_class:
         lines.append(_by_class(measured))
     if measured.truncated_rows:

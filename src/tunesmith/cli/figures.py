@@ -6,6 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+IN_THE_REPORT = ("f1_micro", "precision_micro", "recall_micro", "precision_weighted", "recall_weighted")
+"""With one label a row the micro averages equal accuracy, and weighted recall does too: the report and ``--json`` have
+them, a screen has other things to show."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
@@ -47,6 +50,11 @@ def interval(measured: Mapping[str, Any] | None) -> str:
     if not measured:
         return "–"
     return f"{score(measured['value'])} [{score(measured['low'])}, {score(measured['high'])}]"
+
+
+def main_metrics(measured: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics that a screen shows."""
+    return {name: value for name, value in measured.items() if name not in IN_THE_REPORT}
 
 
 def shown(text: object, most: int = 80) -> str:

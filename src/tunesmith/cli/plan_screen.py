@@ -127,7 +127,7 @@ def _model(plan: Plan) -> list[Text]:
         f"{optimizer['kind']} lr {optimizer['lr']:g}",
         f"batch {settings['batch']}",
         epochs,
-        str(settings["precision"]),
+        f"precision {settings['precision']}",
     ]
     about = f"{base['model_type']}, {base['num_parameters'] / 1e6:.1f} M parameters, reads {base['max_tokens']} tokens"
     return [

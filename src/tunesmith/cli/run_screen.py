@@ -15,11 +15,7 @@ from tunesmith.cli.tables import STYLES, table
 if TYPE_CHECKING:
     from tunesmith.lifecycle.run import RunResult
 
-ENDINGS = {
-    "better": "BETTER than what it was compared with",
-    "not shown": "NOT SHOWN to be better than what it was compared with",
-    "worse": "WORSE than what it was compared with",
-}
+WORDS = {"better": "BETTER than", "not shown": "NOT SHOWN to be better than", "worse": "WORSE than"}
 
 
 def shown(result: RunResult, screen: Screen, home: str | None = None) -> list[RenderableType]:
@@ -41,7 +37,7 @@ def shown(result: RunResult, screen: Screen, home: str | None = None) -> list[Re
 def _scores(result: RunResult) -> Table:
     names = list(result.baselines)
     scores = table("metric", "model [interval]", *names)
-    for metric, value in result.metrics["test"].items():
+    for metric, value in figures.main_metrics(result.metrics["test"]).items():
         others = [figures.interval(result.baselines[name].get(metric)) for name in names]
         scores.add_row(metric, Text(figures.interval(value), "bold"), *others)
     return scores
@@ -74,5 +70,6 @@ def _verdict(result: RunResult) -> Text:
         ending = f": released as {result.model}"
     else:
         ending = ": evaluated, not released"
-    words = ENDINGS.get(result.verdict, result.verdict)
+    against = dict.fromkeys(one["against"] for one in result.comparisons if one["verdict"] == result.verdict)
+    words = f"{WORDS.get(result.verdict, result.verdict)} {', '.join(against) or 'anything: nothing was compared'}"
     return Text.assemble("verdict  ", (words, STYLES.get(result.verdict, "bold")), ending)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from tunesmith.evaluation.stage import Predictions, by_class, intervals, label_g
 from tunesmith.lifecycle import columns
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.predict_file import WINDOW_ROWS
+from tunesmith.lifecycle.reports import same_text
 from tunesmith.lifecycle.session import Session
 from tunesmith.lifecycle.table_file import Record, TableFile, open_table, sample
 
@@ -35,6 +36,8 @@ class Measurement:
     label_column: str
     rows: dict[str, int]
     """``read``, ``measured``, and why the others were not."""
+    num_learned: int
+    """Measured rows whose text is among those the model was trained or chosen on: they flatter it."""
     metrics: dict[str, dict[str, float]]
     """Metric → value, low, high."""
     confidence: float
@@ -58,6 +61,7 @@ class _Answers:
     targets: list[Any] = field(default_factory=list)
     predictions: list[Prediction] = field(default_factory=list)
     rows: Counter[str] = field(default_factory=Counter)
+    num_learned: int = 0
 
 
 def measure(
@@ -69,6 +73,7 @@ def measure(
     text_column: str | None = None,
     trained_on: Sequence[str] = (),
     labels_were: Sequence[str] = (),
+    learned: Set[str] = frozenset(),
     confidence: float = 0.95,
     num_samples: int = 2000,
     seed: int = 0,
@@ -83,7 +88,7 @@ def measure(
     head = sample(table)
     text, _ = columns.text_column(head, text_column, trained_on, path.name)
     label = columns.label_column(head, label_column, labels_were, path.name)
-    answers = _answers(session, model, table, text, label)
+    answers = _answers(session, model, table, text, label, learned)
     if not answers.targets:
         raise DataError(
             f"{path.name}: no row has a text and a label, so nothing can be measured",
@@ -106,6 +111,7 @@ def measure(
         text_column=text,
         label_column=label,
         rows=rows | {what: number for what, number in answers.rows.items() if what != "measured"},
+        num_learned=answers.num_learned,
         metrics=measured[MODEL],
         confidence=confidence,
         per_class=detail.get("per_class", {}),
@@ -118,13 +124,14 @@ def measure(
     )
 
 
-def _answers(session: Session, model: Model, table: TableFile, text: str, label: str) -> _Answers:
+def _answers(session: Session, model: Model, table: TableFile, text: str, label: str, learned: Set[str]) -> _Answers:
     answers = _Answers()
     records = table.records()
     total = sum(1 for _ in table.records())
     while window := list(islice(records, WINDOW_ROWS)):
         usable = list(_usable(model, window, text, label, answers.rows))
         answers.targets += [target for _, target in usable]
+        answers.num_learned += sum(same_text(content) in learned for content, _ in usable)
         answers.predictions += model.predict([content for content, _ in usable])
         told = {"done": answers.rows.total(), "total": total, "unit": "rows"}
         session.listener({"event": "progress", "step": "evaluate", "t": time.time(), **told})

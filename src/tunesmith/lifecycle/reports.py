@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import polars as pl
+
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
 from tunesmith.lifecycle.run import RECIPE
@@ -63,7 +65,7 @@ def report_of(session: Session, reference: str) -> Artifact:
     Raises: StoreError where that run was not evaluated.
     """
     run_id = run_of(session, reference)
-    key = _evaluation(session, run_id)
+    key = _key(session, run_id, EVALUATE)
     outputs = None if key is None else ArtifactStore(session.workspace, session.ledger).find(key)
     if outputs is None:
         raise StoreError(
@@ -87,6 +89,24 @@ def trained_columns(session: Session, reference: str, role: str) -> list[str]:
         # A model can outlive its run's folder: then the columns are told by their content.
         return []
     return list(dict.fromkeys(source.columns.get(role, role) for source in recipe.data.sources))
+
+
+def learned_texts(session: Session, reference: str) -> frozenset[str]:
+    """The texts a model was trained and chosen on, as ``same_text`` has them; empty where they are gone."""
+    try:
+        key = _key(session, run_of(session, reference), "prepare")
+        outputs = None if key is None else ArtifactStore(session.workspace, session.ledger).find(key)
+    except TunesmithError:
+        return frozenset()
+    if outputs is None:
+        return frozenset()
+    files = [outputs["splits"].path / f"{split}.parquet" for split in ("train", "validation")]
+    return frozenset(same_text(text) for file in files for text in pl.read_parquet(file, columns=["text"])["text"])
+
+
+def same_text(text: str) -> str:
+    """A text without what cleaning may have changed: case and white space."""
+    return " ".join(text.casefold().split())
 
 
 def task_of(report: Artifact, wanted: Artifact) -> str:
@@ -122,13 +142,12 @@ def _released(session: Session, version: ModelVersion) -> ReleasedModel:
 
 def _facts(session: Session, run_id: str | None) -> Mapping[str, Any] | None:
     """What a run's report says, from the ledger alone: a list of models opens no files."""
-    key = None if run_id is None else _evaluation(session, run_id)
+    key = None if run_id is None else _key(session, run_id, EVALUATE)
     made = None if key is None else session.ledger.find_step(key)
     return None if made is None else made["report"].facts
 
 
-def _evaluation(session: Session, run_id: str) -> str | None:
-    """The key of a run's step ``evaluate``, once it is done."""
-    steps = {step.name: step for step in session.ledger.run_steps(run_id)}
-    step = steps.get(EVALUATE)
+def _key(session: Session, run_id: str, name: str) -> str | None:
+    """The key of a run's step, once it is done."""
+    step = next((step for step in session.ledger.run_steps(run_id) if step.name == name), None)
     return step.step_key if step is not None and step.status in ("done", "cached") else None
