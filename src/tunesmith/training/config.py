@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -154,6 +154,9 @@ class TrainConfig(Config):
 
 class TrainStageConfig(TrainConfig):
     """A phase of training as the stage sees it, vetted settings filled in; made by ``TrainConfig.for_task``."""
+
+    # A killed run that is given less memory goes on from its checkpoint instead of starting again.
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"microbatch_tokens", "checkpoint_every_s"})
 
     task: Task
     """What the model answers with: a label (`classify`) or a number (`regress`)."""
