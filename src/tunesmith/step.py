@@ -43,7 +43,7 @@ def main(path: Path) -> int:
         write_json(folder / "error.json", error.to_dict())
         return error.exit_code
     except MemoryError:
-        full = StepError("memory ran out", next="lower `train.microbatch_tokens` (it changes no result)")
+        full = StepError("memory ran out", next="lower `train.microbatch_tokens` (the same maths in smaller parts)")
         write_json(folder / "error.json", full.to_dict())
         return full.exit_code
     except Exception as error:

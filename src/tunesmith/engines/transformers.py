@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WINDOW_ROWS = 2048
 """Rows tokenised and sorted by length together: bounds memory, and the wait for the first answer."""
 BUDGET_TOKENS = 4096
-"""Padded tokens in one forward pass; memory only, changes no result."""
+"""Padded tokens in one forward pass; a matter of memory, the same answers up to rounding."""
 
 
 class TransformersEngine:

@@ -74,8 +74,8 @@ class TrainConfig(Config):
     """Rows per optimizer step over all processes, 1 or more: part of the maths. Default: 32 (Devlin et al. 2019 use
     16 or 32)."""
     microbatch_tokens: Annotated[int, Field(ge=64, strict=True)] | Literal["auto"] = "auto"
-    """Most padded tokens in one forward-backward, 64 or more: memory only, it changes no result. `auto` fits it to
-    the machine."""
+    """Most padded tokens in one forward-backward, 64 or more. A matter of memory: the step stays the same up to
+    rounding (dropout draws other units). `auto` fits it to the machine."""
     epochs: Count | None = None
     """Passes over the training rows, 1 or more; null: the vetted number for what is trained and how many
     rows there are (training/vetted.py)."""
@@ -155,8 +155,8 @@ class TrainConfig(Config):
 class TrainStageConfig(TrainConfig):
     """A phase of training as the stage sees it, vetted settings filled in; made by ``TrainConfig.for_task``."""
 
-    # A killed run that is given less memory goes on from its checkpoint instead of starting again.
-    not_in_key: ClassVar[frozenset[str]] = frozenset({"microbatch_tokens", "checkpoint_every_s"})
+    # Not so microbatch_tokens: where rows are cut decides the rounding, and which units dropout drops.
+    not_in_key: ClassVar[frozenset[str]] = frozenset({"checkpoint_every_s"})
 
     task: Task
     """What the model answers with: a label (`classify`) or a number (`regress`)."""

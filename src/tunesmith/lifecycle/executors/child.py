@@ -151,6 +151,6 @@ def _result(code: int, folder: Path, wire: wiring.Wire, was_asked: bool) -> Done
         raise StepError(
             f"the process of the step `{wire.kind}` was killed, most likely because memory ran out",
             seen=tail or None,
-            next="lower `train.microbatch_tokens` (it changes no result), or close other programs",
+            next="lower `train.microbatch_tokens` (the same maths in smaller parts), or close other programs",
         )
     raise StepError(f"the process of the step `{wire.kind}` died with exit code {code}", seen=tail or "no output")
