@@ -35,11 +35,11 @@ def compare(
 
 def _shown(compared: ModelComparison) -> list[RenderableType]:
     rows = compared.rows
-    scores = table("metric", compared.a, compared.b, "difference", "p", "verdict")
+    scores = table("metric", compared.a, compared.b, "difference", "", "verdict")
     for metric, one in figures.main_metrics(compared.metrics).items():
         difference = figures.interval({"value": one["difference"], "low": one["low"], "high": one["high"]})
         a, b = figures.interval(one["a"]), figures.interval(one["b"])
-        scores.add_row(metric, a, b, difference, f"{one['p_value']:.4f}", verdict(one["verdict"]))
+        scores.add_row(metric, a, b, difference, figures.p_value(one["p_value"]), verdict(one["verdict"]))
     only = f"{rows['shared']:,} shared test rows"
     if rows["shared"] < max(rows["a"], rows["b"]):
         only += f" (of {rows['a']:,} and {rows['b']:,})"

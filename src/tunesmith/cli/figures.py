@@ -52,6 +52,11 @@ def interval(measured: Mapping[str, Any] | None) -> str:
     return f"{score(measured['value'])} [{score(measured['low'])}, {score(measured['high'])}]"
 
 
+def p_value(value: float) -> str:
+    """``p = 0.0312``, and never a zero: no test can show that."""
+    return f"p = {value:.4f}" if value >= 0.0001 else "p < 0.0001"
+
+
 def main_metrics(measured: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics that a screen shows."""
     return {name: value for name, value in measured.items() if name not in IN_THE_REPORT}

@@ -47,7 +47,7 @@ def _comparison(one: object) -> Text:
     assert isinstance(one, dict)
     words = (
         f"{one['metric']} {one['difference']:+.3f} against {one['against']} "
-        f"[{one['low']:+.3f}, {one['high']:+.3f}], p = {one['p_value']:.4f}, {one['num_rows']:,} rows: "
+        f"[{one['low']:+.3f}, {one['high']:+.3f}], {figures.p_value(one['p_value'])}, {one['num_rows']:,} rows: "
     )
     more = ""
     if one["verdict"] == "not shown" and one["smallest_detectable"] is not None:
