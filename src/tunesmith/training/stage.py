@@ -199,6 +199,6 @@ def _outcome(state: State, num_rows: int, settings: Settings) -> dict[str, Any]:
 def _write_history(state: State, context: StepContext) -> Facts:
     folder = context.out / "history"
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(line, sort_keys=True) for line in state.history]
-    (folder / "history.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = [json.dumps(line, sort_keys=True) + "\n" for line in state.history]
+    (folder / "history.jsonl").write_text("".join(lines), encoding="utf-8")
     return {"lines": len(lines), "steps": state.step}
