@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
 DELIMITED_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell (OWASP, CSV injection)."""
+QUOTE = '"'
 Added = str | float | None
 
 
@@ -104,6 +104,7 @@ class Delimited:
         is_plain = is_plain and not layout.encoding.num_fallback_lines
         self._mark = b"" if is_plain else b"\xef\xbb\xbf"
         self._line_end = _line_end(path)
+        self._needs_quotes = re.compile("[" + re.escape(f"{self._delimiter}{self._quote or QUOTE}\r\n") + "]")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -136,17 +137,17 @@ class Delimited:
         return self._row(own, [inert(cells.get(name)) for name in added])
 
     def _row(self, cells: Sequence[str], added: Sequence[str]) -> bytes:
-        if self._quote:
-            line = self._joined([*cells, *added], self._quote)
-        else:
-            # Here a quote is a letter like any other: the file's own cells are joined as they were split.
-            line = self._delimiter.join([*cells, self._joined(added, '"')])
+        # Where quotes mean nothing, the file's own cells are joined as they were split.
+        own = map(self._quoted, cells) if self._quote else cells
+        line = self._delimiter.join((*own, *map(self._quoted, added)))
         return (line + self._line_end).encode()
 
-    def _joined(self, cells: Sequence[str], quote: str) -> str:
-        stream = io.StringIO()
-        csv.writer(stream, delimiter=self._delimiter, quotechar=quote, lineterminator="").writerow(cells)
-        return stream.getvalue()
+    def _quoted(self, cell: str) -> str:
+        # Not csv.writer: before Python 3.13 it leaves a carriage return bare unless it ends the lines too.
+        if self._needs_quotes.search(cell) is None:
+            return cell
+        quote = self._quote or QUOTE
+        return f"{quote}{cell.replace(quote, quote * 2)}{quote}"
 
 
 class JsonLines:
