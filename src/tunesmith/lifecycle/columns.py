@@ -14,6 +14,8 @@ TEXT_NAMES = ("text", "message", "body", "content", "comment", "description", "r
 SUBJECT_NAMES = ("customer", "user", "patient", "client", "subject", "account", "member", "person", "author")
 MIN_TEXT_WORDS = 2.0
 """Mean words a cell from which on a column reads as text; labels and names have one or two."""
+MIN_SURE_WORDS = 5.0
+"""Mean words a cell from which on even cells that repeat are texts: duplicates are common, such long labels are not."""
 MAX_LABEL_SHARE = 0.5
 """A column with more distinct values than this share of its cells names its rows rather than grouping them."""
 MIN_NUMBERS = 8
@@ -161,9 +163,10 @@ def _shape(cells: Sequence[Any]) -> _Shape:
 
 
 def _is_text(shape: _Shape) -> bool:
-    # Repeated cells of several words are labels: "Credit card or prepaid card".
-    is_varied = shape.num_distinct > MAX_LABEL_SHARE * shape.num_filled
-    return shape.mean_words >= MIN_TEXT_WORDS and is_varied and not shape.is_numeric
+    if shape.is_numeric or shape.mean_words < MIN_TEXT_WORDS:
+        return False
+    # Cells of two or three words that come again and again are labels: "credit card".
+    return shape.mean_words >= MIN_SURE_WORDS or shape.num_distinct > MAX_LABEL_SHARE * shape.num_filled
 
 
 def _likely_text(shapes: Mapping[str, _Shape]) -> str | None:

@@ -1,56 +1,66 @@
-"""A model that answers by rule, and a session over an empty workspace."""
+"""A workspace with its ledger, and a way to run steps in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tunesmith.core.engine import Answer, Request
-from tunesmith.lifecycle.model import Model
-from tunesmith.lifecycle.session import Session, open_session
+from tunesmith.lifecycle.runner import Outputs, Runner
+from tunesmith.lifecycle.steps import From, StepSpec
+from tunesmith.store.ledger import Ledger
+from tunesmith.store.workspace import Workspace
+
+sys.path.insert(0, str(Path(__file__).parent))  # children of the runner import the stages by name as well
+
+import stages
 
 
-class RuleEngine:
-    """Says `refund` to texts with `money`, else `greeting`; numbers are the text's length. Reads ten words."""
+@dataclass
+class House:
+    """A workspace to run steps in."""
 
-    capabilities = frozenset({"predict"})
+    root: Path
+    project: str = "default"
+    seed: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+    is_cancelled: Callable[[], bool] = lambda: False
 
-    def __init__(self, task: str) -> None:
-        self.task = task
-        self.asked: list[list[str]] = []
+    def __post_init__(self) -> None:
+        self.workspace = Workspace.open(self.root, self.project)
+        self.log = self.root / "runs.log"
 
-    def submit(self, request: Request) -> list[Answer]:
-        """The answers, backwards: any order is allowed."""
-        self.asked.append(list(request.texts))
-        return [self._answer(place, text) for place, text in reversed(list(enumerate(request.texts)))]
+    def spec(
+        self, name: str, *given: str, kind: str = "write", text: str = "", do: str = "", mark: str = ""
+    ) -> StepSpec:
+        """A step that writes ``text`` (its name) and what the steps ``given`` wrote; ``mark`` is its fingerprint."""
+        config = stages.WriteConfig(text=text or name, log=str(self.log), do=do)
+        return StepSpec(name, kind, config, {one: From(one, "text") for one in given}, mark)
 
-    def _answer(self, place: int, text: str) -> Answer:
-        words = len(text.split())
-        values = (
-            (float(-len(text)),) if self.task == "regress" else ((0.25, 0.75) if "money" in text else (0.875, 0.125))
-        )
-        return Answer(place, values, words, max(0, words - 10))
+    def run(self, *specs: StepSpec) -> dict[str, Outputs]:
+        """Run the steps with a new runner."""
+        with Ledger.open(self.workspace.ledger_url, self.project) as ledger:
+            runner = Runner(
+                self.workspace, ledger, seed=self.seed, listener=self.events.append, is_cancelled=self.is_cancelled
+            )
+            return runner.run(specs)
 
-    def close(self) -> None:
-        """Nothing to free."""
+    def ran(self) -> list[str]:
+        """What was carried out since the last call, by text."""
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return [line.rsplit(" ", 1)[0].strip() for line in lines]
+
+    def statuses(self) -> dict[str, str]:
+        """The last status of each step."""
+        return {one["step"]: one["status"] for one in self.events if one["event"] == "step"}
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    """A session that nobody listens to."""
-    with open_session(tmp_path / "home") as opened:
-        yield opened
-
-
-@pytest.fixture
-def classifier() -> Model:
-    """Answers `greeting` or `refund`."""
-    return Model("rule@1", "classify", ("greeting", "refund"), RuleEngine("classify"))  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def regressor() -> Model:
-    """Answers the negative length of the text."""
-    return Model("rule@1", "regress", (), RuleEngine("regress"))  # type: ignore[arg-type]
+def house(tmp_path: Path) -> Iterator[House]:
+    with stages.wired():
+        yield House(tmp_path / "home")
