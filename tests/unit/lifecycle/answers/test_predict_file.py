@@ -57,7 +57,7 @@ def test_names_that_are_taken_get_another(session: Session, classifier: Model, t
 
 
 def test_the_users_own_cells_are_never_changed_but_ours_are_harmless(session: Session, tmp_path: Path) -> None:
-    from tests.unit.lifecycle.conftest import RuleEngine
+    from tests.unit.lifecycle.answers.conftest import RuleEngine
 
     evil = Model("evil@1", "classify", ("=cmd()", "@refund"), RuleEngine("classify"))  # type: ignore[arg-type]
     path = write(tmp_path / "in.csv", 'text,note\nhello there,"=1+1"\n')
