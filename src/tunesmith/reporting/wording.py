@@ -81,7 +81,18 @@ def share(value: Any) -> str:
 
 def span(interval: Mapping[str, Any], signed: bool = False) -> str:
     """An interval: 0.862 to 0.950."""
-    return f"{number(interval.get('low'), signed)} to {number(interval.get('high'), signed)}"
+    low, high = (interval.get(end) for end in ("low", "high"))
+    if (
+        low is not None
+        and high is not None
+        and is_number(low)
+        and is_number(high)
+        and 0.001 <= max(abs(low), abs(high)) < 10
+    ):
+        # Both ends in the same decimals: +0.000 to +0.112 rather than +2.2e-04 to +0.112.
+        sign = "+" if signed else ""
+        return f"{low:{sign}.3f} to {high:{sign}.3f}".replace("-", MINUS)
+    return f"{number(low, signed)} to {number(high, signed)}"
 
 
 def seconds(value: Any) -> str:

@@ -16,6 +16,8 @@ from tunesmith.reporting.view import RunView
 FEW_TRAIN_ROWS = 20
 WEAK_F1 = 0.1
 """A class this far below the macro F1 is named."""
+CONFUSED_SHARE = 0.1
+"""Fewer mistakes between two classes than this share of the true one are no pattern."""
 QUARANTINED_SHARE = 0.01
 SURE = 0.9
 MOST_ROWS = 1_000_000
@@ -99,7 +101,7 @@ def cheaper(view: RunView, cases: Cases) -> list[Advice]:
     trainable = view.model["trainable"]
     if trainable == "full":
         title = "Train the head alone"
-        why = "The untrained model is already strong here, so its features suffice; the head trains in seconds."
+        why = "Training all weights is not shown to add to the untrained model; the head alone trains in seconds."
     elif trainable == "head":
         title = "Train all weights"
         why = "The head alone is not shown to add to the untrained model. Full fine-tuning can change the features."
@@ -112,7 +114,8 @@ def cheaper(view: RunView, cases: Cases) -> list[Advice]:
 def confused(view: RunView, cases: Cases) -> list[Advice]:
     """The pair of classes most often mistaken for each other."""
     pairs = confused_pairs(view.report)
-    if not pairs or pairs[0].num < 2:
+    pairs = [pair for pair in pairs if pair.num >= 2 and pair.share >= CONFUSED_SHARE]
+    if not pairs:
         return []
     one = pairs[0]
     why = (

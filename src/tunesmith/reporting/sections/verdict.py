@@ -127,8 +127,8 @@ def _differences(view: RunView) -> list[str]:
     """What the comparisons by the primary metric say, those not asked for by the gate as well."""
     sentences = []
     for verdict, text in (
+        ("worse", "That is worse than what costs next to nothing: {}."),
         ("better", "That is {}."),
-        ("worse", "It is worse than what costs nothing: {}."),
         ("not shown", "No difference is shown {}."),
     ):
         joined = wording.listed([_difference(one) for one in on_primary(view) if one["verdict"] == verdict])
@@ -140,8 +140,15 @@ def _differences(view: RunView) -> list[str]:
 def _difference(one: Mapping[str, Any]) -> str:
     size, name = wording.number(one["difference"], signed=True), wording.baseline(one["against"])
     if one["verdict"] == "not shown":
-        return f"against {name} ({size}, interval {wording.span(one, signed=True)})"
+        return f"against {name} ({size}, interval {wording.span(one, signed=True)}{_chance(one)})"
     return f"{size} against {name}"
+
+
+def _chance(one: Mapping[str, Any]) -> str:
+    """The p-value, where it alone keeps a difference from being shown."""
+    if one["low"] > 0 or one["high"] < 0:
+        return f", but p = {one['p_value']:.2g}"
+    return ""
 
 
 def _gate_words(gate: Mapping[str, Any]) -> list[str]:
@@ -190,7 +197,7 @@ def _difference_chart(comparisons: Sequence[Mapping[str, Any]]) -> IntervalChart
             high=one["high"],
             kind=KINDS[one["verdict"]],
             text=wording.number(one["difference"], signed=True),
-            note=wording.span(one, signed=True),
+            note=wording.span(one, signed=True) + (_chance(one) if one["verdict"] == "not shown" else ""),
         )
         for one in comparisons
     ]
