@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.tiny import write_encoder
 
 FAILED, WRONG = 1, 2

@@ -95,9 +95,8 @@ def run(recipe: dict[str, Any], home: Path) -> dict[str, Any]:
     for name, metrics in result["baselines"].items():
         print(f"  {name}: { {metric: round(one['value'], 4) for metric, one in metrics.items()} }")
     for one in result["comparisons"]:
-        print(
-            f"  {one['metric']} against {one['against']}: {one['difference']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]"
-        )
+        shown = f"{one['difference']:+.4f} [{one['low']:+.4f}, {one['high']:+.4f}]"
+        print(f"  {one['metric']} against {one['against']}: {shown}, {one['verdict']}")
     return result
 
 
