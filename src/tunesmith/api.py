@@ -38,6 +38,7 @@ __all__ = [
     "Session",
     "compare",
     "demo",
+    "demo_home",
     "doctor",
     "evaluate",
     "init",
@@ -230,6 +231,11 @@ class Demo:
         return asdict(self)
 
 
+def demo_home(folder: Path | str = DEMO_FOLDER, home: Path | str | None = None) -> Path:
+    """The demo's workspace: as named, else ``TUNESMITH_HOME``, else in the demo's folder."""
+    return Path(home or os.environ.get(HOME_VARIABLE) or Path(folder) / DEFAULT_FOLDER)
+
+
 def demo(
     folder: Path | str = DEMO_FOLDER,
     *,
@@ -241,12 +247,12 @@ def demo(
 ) -> Demo:
     """Run the example that comes with tunesmith: plan, run, and three predictions. Done steps are not done again.
 
-    Its workspace lies in its folder, unless ``home`` or ``TUNESMITH_HOME`` names another.
+    Its workspace is ``demo_home``.
     """
     from tunesmith.lifecycle.starter import copy_example
 
     recipe = load_recipe(copy_example(Path(folder)))
-    chosen = Path(home or os.environ.get(HOME_VARIABLE) or Path(folder) / DEFAULT_FOLDER)
+    chosen = demo_home(folder, home)
     with open_session(chosen, project, listener, cancel) as session:
         planned = plan_in(session, recipe)
         if on_plan is not None:

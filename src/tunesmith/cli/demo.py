@@ -28,6 +28,8 @@ def demo(
             for one in plan_screen.shown(planned):
                 screen.out.print(one, soft_wrap=isinstance(one, Text))
 
+    # The commands shown at the end, and the one that resumes, go on in the demo's own workspace.
+    screen.home = api.demo_home(folder, screen.home)
     with screen.working() as work:
         done = api.demo(folder, on_plan=show_plan, listener=work.listener, cancel=work.cancel, **screen.where)
     answers = [api.Prediction(**{name: one[name] for name in one if name != "text"}) for one in done.predictions]
@@ -36,7 +38,7 @@ def demo(
         done.to_dict(),
         Text("\nThree fresh messages", "bold"),
         *lines,
-        *run_screen.shown(done.run, screen, home=done.home),
+        *run_screen.shown(done.run, screen),
     )
     if done.run.status == "denied":
         raise typer.Exit(Denied.exit_code)

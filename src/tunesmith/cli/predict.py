@@ -42,8 +42,7 @@ def predict(
             next=screen.command("predict", model, "FILE", "--out", "OUT") + ', or --text "..."',
         )
     if text:
-        with screen.working():
-            answers = api.load(model, **screen.where).predict(text)
+        answers = api.load(model, **screen.where).predict(text)
         told = [{"text": one, **asdict(answer)} for one, answer in zip(text, answers, strict=True)]
         screen.result(told, *(answered(one, answer) for one, answer in zip(text, answers, strict=True)))
         return

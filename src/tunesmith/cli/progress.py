@@ -167,7 +167,7 @@ class _Figures(ProgressColumn):
 def _state(done: float, total: float, unit: str, rate: float, left_s: float | None, note: str) -> str:
     parts = [f"{done:,.0f}/{total:,.0f} {unit}" if total else f"{done:,.0f} {unit}"]
     if rate:
-        parts.append(f"{rate:,.1f}/s" if rate < 10 else f"{rate:,.0f}/s")
+        parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 0.1 else f"{rate:.2g}/s")
     if left_s is not None and done < total:
         parts.append(f"{figures.seconds(left_s)} left")
     if note:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WORDS = {"better": "BETTER than", "not shown": "NOT SHOWN to be better than", "worse": "WORSE than"}
 
 
-def shown(result: RunResult, screen: Screen, home: str | None = None) -> list[RenderableType]:
+def shown(result: RunResult, screen: Screen) -> list[RenderableType]:
     """Metrics beside the baselines, the gate's checks, where the report is, the verdict and the next command."""
     rows = result.rows
     lost = f"{rows['removed']:,} removed, {rows['quarantined']:,} quarantined"
@@ -29,7 +29,7 @@ def shown(result: RunResult, screen: Screen, home: str | None = None) -> list[Re
     lines.append(Text.assemble("model    ", (result.model or "–", "bold")))
     lines.append(_verdict(result))
     if result.model is not None:
-        next_one = screen.command("predict", result.model, "yours.csv", "--out", "answers.csv", home=home)
+        next_one = screen.command("predict", result.model, "yours.csv", "--out", "answers.csv")
         lines.append(Text.assemble("next     ", (next_one, "bold")))
     return lines
 

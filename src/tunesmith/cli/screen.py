@@ -48,10 +48,9 @@ class Screen:
         """The workspace, as the api takes it."""
         return {"home": self.home, "project": self.project}
 
-    def command(self, *words: str, home: str | None = None) -> str:
+    def command(self, *words: str) -> str:
         """A command that goes on in the same workspace."""
-        here = home or (None if self.home is None else str(self.home))
-        more = [] if here is None else ["--home", here]
+        more = [] if self.home is None else ["--home", str(self.home)]
         more += [] if self.project == "default" else ["--project", self.project]
         return shlex.join(["tunesmith", *words, *more])
 
