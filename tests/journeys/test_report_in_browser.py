@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -51,12 +50,17 @@ def browse(page: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
 
 
+def requests(log: Path) -> list[str]:
+    """What the page asked the network for; what the browser asks for itself is not charged to a file."""
+    lines = log.read_text("utf-8", "replace").splitlines()
+    return [url for line in lines if "site=file://" in line for url in re.findall(r'"url":"(https?:[^"]*)"', line)]
+
+
 def test_the_page_asks_for_nothing_and_has_nothing_to_say_in_the_console(page: Path) -> None:
     log = page.parent / "net.json"
     seen = browse(page, "--dump-dom", "--enable-logging=stderr", f"--log-net-log={log}")
     assert "CONSOLE" not in seen.stderr
-    requests = re.findall(r'"url":"(https?:[^"]*)"', log.read_text("utf-8", "replace"))
-    assert requests == []
+    assert requests(log) == []
     assert "<title>Better than TF-IDF and majority · desk</title>" in seen.stdout
     assert "<script" not in seen.stdout
     assert "&lt;script&gt;" in seen.stdout
@@ -69,14 +73,12 @@ def test_the_log_would_show_a_request(tmp_path: Path) -> None:
     log = tmp_path / "net.json"
     seen = browse(tmp_path / "page.html", "--dump-dom", "--enable-logging=stderr", f"--log-net-log={log}")
     assert "said" in seen.stderr
-    assert "http://nowhere.invalid/x.png" in log.read_text("utf-8", "replace")
+    assert set(requests(log)) == {"http://nowhere.invalid/x.png"}
 
 
 @pytest.mark.parametrize(("scheme", "paper"), [(1, (0xFB, 0xFA, 0xF8)), (0, (0x14, 0x17, 0x1B))])
 @pytest.mark.parametrize("width", [1280, 500])
-def test_it_is_painted_in_light_and_dark_and_on_a_phone(
-    page: Path, scheme: int, paper: tuple[int, ...], width: int
-) -> None:
+def test_it_is_painted_in_light_and_dark(page: Path, scheme: int, paper: tuple[int, ...], width: int) -> None:
     from PIL import Image
 
     shot = page.parent / "shot.png"
@@ -96,4 +98,4 @@ def test_a_regression_is_painted_too(tmp_path: Path) -> None:
     seen = browse(tmp_path / "report.html", "--dump-dom", "--enable-logging=stderr")
     assert "CONSOLE" not in seen.stderr
     assert seen.stdout.count('class="case"') == 120
-    assert json.dumps("NaN") not in seen.stdout
+    assert "nan%" not in seen.stdout

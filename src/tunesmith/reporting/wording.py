@@ -81,14 +81,9 @@ def share(value: Any) -> str:
 
 def span(interval: Mapping[str, Any], signed: bool = False) -> str:
     """An interval: 0.862 to 0.950."""
-    low, high = (interval.get(end) for end in ("low", "high"))
-    if (
-        low is not None
-        and high is not None
-        and is_number(low)
-        and is_number(high)
-        and 0.001 <= max(abs(low), abs(high)) < 10
-    ):
+    low, high = interval.get("low"), interval.get("high")
+    largest = max((abs(end) for end in (low, high) if end is not None and is_number(end)), default=0.0)
+    if is_number(low) and is_number(high) and 0.001 <= largest < 10:
         # Both ends in the same decimals: +0.000 to +0.112 rather than +2.2e-04 to +0.112.
         sign = "+" if signed else ""
         return f"{low:{sign}.3f} to {high:{sign}.3f}".replace("-", MINUS)

@@ -12,7 +12,7 @@ from tunesmith.reporting import wording
 from tunesmith.reporting.view import RunView
 
 MAX_WRONG = 8
-MAX_RIGHT = 5
+MAX_RIGHT = 4
 REFERENCES = ("tfidf", "base_centroid", "base_ridge", "majority", "mean")
 """The baseline shown beside the answers: the first of these that was run."""
 BANDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95)
@@ -103,7 +103,7 @@ class Cases:
             words = f"{wording.counted(won.height, 'such row')}; the other way round there are {wording.count(lost)}."
             yield Group(f"Right where {name} is wrong", words, "right", self._cases(_one_a_label(won, MAX_RIGHT)))
         yield Group("Right, and sure", "One a class.", "right", self._cases(_one_a_label(right, MAX_RIGHT)))
-        unsure = right.sort("probability", "place").head(3)
+        unsure = right.sort("probability", "place").head(MAX_RIGHT)
         yield Group("Right, but only just", "The least sure of its right answers.", "right", self._cases(unsure))
 
     def _numbers(self) -> Iterable[Group]:

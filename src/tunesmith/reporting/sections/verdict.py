@@ -147,7 +147,7 @@ def _difference(one: Mapping[str, Any]) -> str:
 def _chance(one: Mapping[str, Any]) -> str:
     """The p-value, where it alone keeps a difference from being shown."""
     if one["low"] > 0 or one["high"] < 0:
-        return f", but p = {one['p_value']:.2g}"
+        return f", p = {one['p_value']:.2g}"
     return ""
 
 
@@ -191,13 +191,13 @@ def _difference_chart(comparisons: Sequence[Mapping[str, Any]]) -> IntervalChart
     bars = [
         Bar(
             name=wording.baseline(one["against"]),
-            means=one["verdict"],
+            means=one["verdict"] + (_chance(one) if one["verdict"] == "not shown" else ""),
             value=one["difference"],
             low=one["low"],
             high=one["high"],
             kind=KINDS[one["verdict"]],
             text=wording.number(one["difference"], signed=True),
-            note=wording.span(one, signed=True) + (_chance(one) if one["verdict"] == "not shown" else ""),
+            note=wording.span(one, signed=True),
         )
         for one in comparisons
     ]
