@@ -1,4 +1,4 @@
-"""tunesmith: turn your own data and a pre-trained language model into a model that is measurably better at your task."""
+"""tunesmith: your own data and a pre-trained language model, turned into a model that is better at your task."""
 
 from __future__ import annotations
 

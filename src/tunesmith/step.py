@@ -1,4 +1,4 @@
-"""The child side of a heavy step: ``python -m tunesmith.step step.json``. Folders in, a folder out, events beside it."""
+"""The child side of a heavy step: ``python -m tunesmith.step step.json``. Folders in, a folder out, events beside."""
 
 from __future__ import annotations
 

@@ -29,6 +29,13 @@ def repair(frame: pl.DataFrame, columns: Sequence[str], clean: CleanConfig) -> t
     return frame, repaired
 
 
+def repair_texts(texts: Sequence[str], *, unicode: bool, whitespace: bool) -> list[str]:
+    """The texts repaired as training's rows were, so that a model reads what it learned to read."""
+    clean = CleanConfig(unicode=unicode, whitespace=whitespace)
+    repaired, _ = repair(pl.DataFrame({"text": texts}, schema={"text": pl.String}), ["text"], clean)
+    return repaired["text"].to_list()
+
+
 def whitespace(text: pl.Expr) -> pl.Expr:
     """The text with invisible characters removed and every run of white space made one space; none at the ends."""
     return text.str.replace_all(_INVISIBLE, "").str.replace_all(r"\s+", " ").str.strip_chars()

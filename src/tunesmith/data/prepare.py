@@ -74,6 +74,7 @@ class Prepare:
         measured["balance"] = quality.balance(labels)
         measured["notes"] = quality.notes(measured, sum(gathered.read.values()))
         facts = {"task": config.task, "split_by": split_by, "notes": notes, "repaired": repaired}
+        facts["repair"] = {"unicode": config.clean.unicode, "whitespace": config.clean.whitespace}
         facts |= self._write(sifted, gathered, context.out / "splits")
         _write_json(context.out / "quality" / "quality.json", measured)
         return {"splits": facts, "quality": measured}

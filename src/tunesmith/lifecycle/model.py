@@ -10,7 +10,9 @@ from typing import Any
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.engine import Answer, Engine, Request
 from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.data.clean import repair_texts
 from tunesmith.lifecycle.session import Session
+from tunesmith.models.manifest import ModelManifest
 from tunesmith.store.artifacts import ArtifactStore
 
 
@@ -33,16 +35,17 @@ class Prediction:
 class Model:
     """An opened model; ``predict`` answers texts in their order."""
 
-    def __init__(self, reference: str, task: str, labels: Sequence[str], engine: Engine) -> None:
-        self.reference, self.task, self.labels = reference, task, tuple(labels)
-        self._engine = engine
+    def __init__(self, reference: str, manifest: ModelManifest, engine: Engine) -> None:
+        self.reference, self.task, self.labels = reference, manifest.task, manifest.labels
+        self._repair, self._engine = manifest.repair, engine
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """A prediction for each text, in the order of the texts."""
+        """A prediction for each text, in the order of the texts, which are repaired as the training rows were."""
         if isinstance(texts, str):
             raise RecipeError("`predict` takes a list of texts", seen="one text", next=f"predict([{texts[:20]!r}])")
+        repaired = repair_texts(texts, unicode=self._repair.unicode, whitespace=self._repair.whitespace)
         answers: dict[int, Answer] = {}
-        for answer in self._engine.submit(Request("predict", list(texts))):
+        for answer in self._engine.submit(Request("predict", repaired)):
             answers[answer.index] = answer
         return [self._prediction(answers[place]) for place in range(len(texts))]
 
@@ -84,7 +87,7 @@ def open_model(session: Session, reference: str) -> Model:
     from tunesmith.engines.transformers import TransformersEngine
 
     engine = TransformersEngine.open(artifact.path, base_path(session, artifact))
-    return Model(reference, artifact.facts["task"], artifact.facts["labels"], engine)
+    return Model(reference, ModelManifest.read(artifact.path), engine)
 
 
 def base_path(session: Session, model: Artifact) -> Path | None:

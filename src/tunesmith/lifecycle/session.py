@@ -35,7 +35,7 @@ def open_session(
     listener: Listener | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Session]:
-    """A session on the workspace at ``home`` (``TUNESMITH_HOME``, or ``./.tunesmith``); the ledger is closed after it."""
+    """A session on the workspace at ``home`` (``TUNESMITH_HOME``, or ``./.tunesmith``), closed in the end."""
     workspace = Workspace.open(home, project)
     with Ledger.open(workspace.ledger_url, project) as ledger:
         yield Session(workspace, ledger, listener or _silence, cancel or threading.Event())

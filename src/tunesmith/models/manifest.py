@@ -38,6 +38,15 @@ class NetworkShape(Config):
     """Share of the pooled vector dropped while training."""
 
 
+class TextRepair(Config):
+    """What was done to every text before training: the same is done to every text that is answered."""
+
+    unicode: bool = False
+    """Mojibake, HTML entities and control characters are repaired."""
+    whitespace: bool = False
+    """Runs of white space become one space, invisible characters go."""
+
+
 class LengthPolicy(Config):
     """What happens to texts longer than the model reads."""
 
@@ -75,6 +84,8 @@ class ModelManifest(Config):
     """The network's shape."""
     length: LengthPolicy
     """The length policy."""
+    repair: TextRepair = TextRepair()
+    """How texts are repaired before they are read."""
 
     @property
     def num_outputs(self) -> int:

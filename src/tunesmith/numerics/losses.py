@@ -5,7 +5,6 @@ Shapes: B rows, C labels.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -16,7 +16,14 @@ from tunesmith.core.method import HasNetworks, HasScores, Method, Network, Row
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.metrics import table
 from tunesmith.models.folder import save_model
-from tunesmith.models.manifest import BaseReference, LengthPolicy, ModelManifest, NetworkShape, Standardization
+from tunesmith.models.manifest import (
+    BaseReference,
+    LengthPolicy,
+    ModelManifest,
+    NetworkShape,
+    Standardization,
+    TextRepair,
+)
 from tunesmith.training.config import TrainStageConfig
 from tunesmith.training.features import open_tokenizer
 from tunesmith.training.loop import Loop, Settings, State
@@ -47,7 +54,7 @@ class Train:
             target = Labels.of(splits.facts["labels"], examples["train"].labels)
         else:
             target = Scale.of(examples["train"].labels)
-        manifest = _manifest(config, given["base"], target)
+        manifest = _manifest(config, given["base"], splits, target)
         trainable = wiring.load(wiring.wire("trainable", config.trainable.kind).make)(config.trainable)
         method: Method = wiring.load(wiring.wire("method", config.method.kind).make)(config.method, target)
 
@@ -83,7 +90,7 @@ def _rows(method: Method, split: Examples, columns: list[Row]) -> list[Row]:
     return [method.rows({"text": text, "label": label}, rendered(place)) for place, (text, label) in pairs]
 
 
-def _manifest(config: TrainStageConfig, base: Artifact, target: Labels | Scale) -> ModelManifest:
+def _manifest(config: TrainStageConfig, base: Artifact, splits: Artifact, target: Labels | Scale) -> ModelManifest:
     tokenizer, pooling = open_tokenizer(base.path / "files", base.facts, config.features())
     return ModelManifest(
         task=config.task,
@@ -98,6 +105,7 @@ def _manifest(config: TrainStageConfig, base: Artifact, target: Labels | Scale) 
             dropout=config.dropout,
         ),
         length=LengthPolicy(max_tokens=tokenizer.max_tokens, policy=config.length_policy),
+        repair=TextRepair.model_validate(splits.facts.get("repair", {})),
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from tunesmith.core.engine import Answer, Request
 from tunesmith.lifecycle.model import Model
 from tunesmith.lifecycle.session import Session, open_session
+from tunesmith.models.manifest import BaseReference, LengthPolicy, ModelManifest, NetworkShape, TextRepair
 
 
 class RuleEngine:
@@ -37,6 +39,20 @@ class RuleEngine:
         """Nothing to free."""
 
 
+def rule_model(task: Literal["classify", "regress"], labels: tuple[str, ...]) -> Model:
+    """A model around the rule engine, whose training rows had their white space and letters repaired."""
+    manifest = ModelManifest(
+        task=task,
+        labels=labels,
+        base=BaseReference(name="rule", digest="0" * 64),
+        trainable="head",
+        network=NetworkShape(pooling="mean", hidden=1),
+        length=LengthPolicy(max_tokens=10),
+        repair=TextRepair(unicode=True, whitespace=True),
+    )
+    return Model("rule@1", manifest, RuleEngine(task))  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     """A session that nobody listens to."""
@@ -47,10 +63,10 @@ def session(tmp_path: Path) -> Iterator[Session]:
 @pytest.fixture
 def classifier() -> Model:
     """Answers `greeting` or `refund`."""
-    return Model("rule@1", "classify", ("greeting", "refund"), RuleEngine("classify"))  # type: ignore[arg-type]
+    return rule_model("classify", ("greeting", "refund"))
 
 
 @pytest.fixture
 def regressor() -> Model:
     """Answers the negative length of the text."""
-    return Model("rule@1", "regress", (), RuleEngine("regress"))  # type: ignore[arg-type]
+    return rule_model("regress", ())

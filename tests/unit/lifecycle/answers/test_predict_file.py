@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.lifecycle.answers.conftest import rule_model
 
 from tunesmith.core.errors import DataError, Interrupted, RecipeError
 from tunesmith.core.events import Event
@@ -57,13 +58,19 @@ def test_names_that_are_taken_get_another(session: Session, classifier: Model, t
 
 
 def test_the_users_own_cells_are_never_changed_but_ours_are_harmless(session: Session, tmp_path: Path) -> None:
-    from tests.unit.lifecycle.answers.conftest import RuleEngine
-
-    evil = Model("evil@1", "classify", ("=cmd()", "@refund"), RuleEngine("classify"))  # type: ignore[arg-type]
+    evil = rule_model("classify", ("=cmd()", "@refund"))
     path = write(tmp_path / "in.csv", 'text,note\nhello there,"=1+1"\n')
     told, out = answered(session, evil, path)
     assert read(out)[1] == ["hello there", "=1+1", "'=cmd()", "0.875"]
     assert any("formulas" in note for note in told.notes)
+
+
+def test_texts_are_repaired_as_in_training_and_cells_stay_as_they_were(session: Session, tmp_path: Path) -> None:
+    model = rule_model("classify", ("greeting", "refund"))
+    path = write(tmp_path / "in.csv", "text\n  my   donâ€™t&nbsp;money\u200b  \n")
+    _, out = answered(session, model, path)
+    assert read(out)[1][0] == "  my   donâ€™t&nbsp;money\u200b  "
+    assert model._engine.asked == [["my don’t money"]]  # type: ignore[attr-defined]
 
 
 def test_records_that_are_no_rows_stay_in_their_place(session: Session, classifier: Model, tmp_path: Path) -> None:
