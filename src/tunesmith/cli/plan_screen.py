@@ -119,7 +119,7 @@ def _length_notes(plan: Plan) -> list[Text]:
 def _model(plan: Plan) -> list[Text]:
     base, settings = plan.base, plan.settings
     optimizer = settings["optimizer"]
-    epochs = "as many epochs as the rows need" if settings["epochs"] is None else f"{settings['epochs']} epochs"
+    epochs = f"{settings['epochs']:g} epochs"
     if settings["max_steps"] is not None:
         epochs += f", at most {settings['max_steps']:,} steps"
     learns = [

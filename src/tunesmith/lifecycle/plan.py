@@ -122,7 +122,7 @@ def make_plan(recipe: Recipe, runner: Runner) -> Plan:
             "seconds": round(sum(one["seconds"] for one in forecasts), 1),
             "peak_bytes": max((one["peak_bytes"] for one in forecasts), default=0),
         },
-        settings=recipe.for_train().model_dump(mode="json"),
+        settings=recipe.for_train().model_dump(mode="json") | {"epochs": _epochs(recipe, lengths)},
     )
 
 
@@ -159,6 +159,13 @@ def token_lengths(recipe: Recipe, splits: Artifact, base: Artifact) -> dict[str,
     return result
 
 
+def _epochs(recipe: Recipe, lengths: Mapping[str, Any]) -> float:
+    """The passes over the training rows that the settings come to; early stopping may end them sooner."""
+    train, num_rows = recipe.for_train(), max(1, lengths["splits"]["train"]["rows"])
+    epochs = float(train.num_epochs(num_rows))
+    return epochs if train.max_steps is None else min(epochs, round(train.max_steps * train.batch / num_rows, 2))
+
+
 def _forecast(
     recipe: Recipe, spec: StepSpec, base: Artifact, lengths: Mapping[str, Any], num_labels: int
 ) -> resources.Forecast | None:
@@ -167,9 +174,7 @@ def _forecast(
     train = recipe.for_train()
     speed = resources.measure_machine(train.precision)
     if spec.kind == "train":
-        epochs = float(train.num_epochs(rows["train"]))
-        if train.max_steps is not None:
-            epochs = min(epochs, train.max_steps * train.batch / max(1, rows["train"]))
+        epochs = _epochs(recipe, lengths)
         return resources.forecast_train(base.facts, tokens["train"], epochs, train.trainable.kind, speed)
     if spec.kind == "features":
         return resources.forecast_forward(base.facts, sum(tokens.values()), speed)
