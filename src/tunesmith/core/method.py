@@ -6,7 +6,7 @@ A method is data in, pure functions out. The loop asks for *abilities* (the prot
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ class Loss:
     """Scalar: the weighted sum over the batch, not the mean."""
     weight: Tensor
     """Scalar: what the sum is divided by (examples, tokens or pairs)."""
-    metrics: Mapping[str, Tensor] = field(default_factory=dict)
-    """Sums to log, divided by the same weight."""
 
 
 @dataclass(frozen=True)

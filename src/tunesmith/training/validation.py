@@ -43,7 +43,9 @@ class Watch:
         value = self.value(values)
         if not math.isfinite(value) or best is None:
             return math.isfinite(value)
-        is_higher_better = self.metric != "loss" and table.METRICS[self.metric].higher_is_better
+        known = table.METRICS.get(self.metric)
+        # A score that a method brings itself is better when higher; a loss is not.
+        is_higher_better = self.metric != "loss" if known is None else known.higher_is_better
         gain = value - best if is_higher_better else best - value
         return gain > self.min_delta
 
