@@ -85,6 +85,12 @@ def recipe(name: str, task: str, sources: list[dict[str, Any]]) -> dict[str, Any
     return {"name": name, "task": task, "data": {"sources": sources}}
 
 
+@pytest.fixture(autouse=True)
+def every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real models are worth every core; the other tests make do with one."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+
 def run(recipe: dict[str, Any], home: Path) -> dict[str, Any]:
     """What the run of a recipe ended with; its figures are printed for the record."""
     result = tunesmith.run(recipe, home=home / "home").to_dict()
