@@ -23,8 +23,8 @@ class Vetted:
 
 VETTED: Mapping[str, Vetted] = {
     "full": Vetted(
-        lr={"adamw": 1e-4, "adam": 1e-4, "sgd": 1e-2},
-        head_lr={"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-1},
+        lr={"adamw": 2e-4, "adam": 2e-4, "sgd": 1e-2},
+        head_lr={"adamw": 2e-3, "adam": 2e-3, "sgd": 1e-1},
         epochs=5,
         enough_steps=300,
     ),
