@@ -54,7 +54,8 @@ def _key(sort: str, spec: StepSpec, seed: int, inputs: Mapping[str, str]) -> str
             "version": spec.wire.version,
             "config": spec.config.model_dump(mode="json", exclude=set(type(spec.config).not_in_key)),
             "seed": seed,
-            "inputs": dict(inputs),
+            # In their order: of two sources' equal rows the first one's stays.
+            "inputs": [list(pair) for pair in inputs.items()],
             "outside": spec.fingerprint,
         }
     )
