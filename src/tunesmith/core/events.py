@@ -25,10 +25,11 @@ class EventLog:
 
     def emit(self, event: str, **fields: Any) -> None:
         """Write one event at once, so that a reader in another process sees it."""
-        self.forward({"t": time.time(), "event": event, **fields})
+        self.forward({"event": event, **fields})
 
     def forward(self, event: Event) -> None:
-        """Write an event that was made elsewhere."""
+        """Write an event that was made elsewhere; one without a time gets this moment's."""
+        event = {"t": time.time(), **event}
         self._stream.write(json.dumps(event, ensure_ascii=False, allow_nan=False, default=str) + "\n")
         self._stream.flush()
         for listener in self.listeners:
