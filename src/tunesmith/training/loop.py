@@ -19,6 +19,7 @@ from tunesmith.numerics.batching import epoch_order
 from tunesmith.training import schedule
 from tunesmith.training.batch import length
 from tunesmith.training.checkpoint import Checkpoint, Checkpoints, optimizer_tensors, restore_optimizers
+from tunesmith.training.precision import seed_generators
 from tunesmith.training.step import Networks, Taken, take
 from tunesmith.training.validation import Watch, evaluate
 
@@ -103,7 +104,7 @@ class Loop:
     def _one_step(self) -> None:
         step = self.state.step
         # Dropout of a step depends on seed and step alone, so a resumed run needs no random state.
-        torch.manual_seed((self.settings.seed + 1) * 1_000_003 + step)
+        seed_generators((self.settings.seed + 1) * 1_000_003 + step)
         self._set_rates(step)
         rows = self._rows_of(step)
         self.networks.train(True)

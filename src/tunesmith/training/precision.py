@@ -1,4 +1,4 @@
-"""Which number format this machine computes in."""
+"""Which number format this machine computes in, and where its random numbers start."""
 
 from __future__ import annotations
 
@@ -8,6 +8,17 @@ from typing import Literal
 import torch
 
 Precision = Literal["float32", "bfloat16"]
+
+
+def seed_generators(seed: int) -> None:
+    """Start the random generators of the processor and of the GPUs, where there are any, at a seed.
+
+    ``torch.manual_seed`` does the same, but without a GPU it queues the call for one, with the whole call stack, each
+    time: a third of a head's step, and memory that is never given back.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
 
 
 def has_fast_bfloat16() -> bool:
