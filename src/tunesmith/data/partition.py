@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 import polars as pl
 
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.data import leakage
+from tunesmith.data.clean import comparable
 from tunesmith.data.dedupe import GIVEN, is_pool
 from tunesmith.data.leakage import SPLIT
 from tunesmith.data.prepare_config import PrepareConfig, SplitName
@@ -56,7 +58,7 @@ def _drawn(
     seed: int,
     notes: list[str],
 ) -> list[SplitName]:
-    ids = pool["row_id"].to_list()
+    ids = _names(pool)
     if stratify_by is not None and stratify_by not in pool.columns:
         raise RecipeError(
             f"`stratify_by` names the column `{stratify_by}`, which no source has",
@@ -78,8 +80,25 @@ def _drawn(
     if alone:
         notes.append(f"{rows(alone)} without `{group_by}`: each was split on its own")
     values = pool[group_by].cast(pl.String).to_list()
-    groups = [f"row {row_id}" if value is None else f"group {value}" for value, row_id in zip(values, ids, strict=True)]
+    # A subject's hash differs from project to project: a group is named by its first text instead.
+    first: dict[str, str] = {}
+    for value, name in zip(values, ids, strict=True):
+        if value is not None:
+            first[value] = min(name, first.get(value, name))
+    groups = [
+        f"row {name}" if value is None else f"group {first[value]}" for value, name in zip(values, ids, strict=True)
+    ]
     return draw_groups(strata, groups, shares, seed)
+
+
+def _names(pool: pl.DataFrame) -> list[str]:
+    """A name for each row by its text, equal texts numbered: the same in every project, as a row id is not."""
+    seen: Counter[str] = Counter()
+    names = []
+    for text in pool.select(comparable(pl.col("text"))).to_series():
+        names.append(f"{text}\n{seen[text]}")
+        seen[text] += 1
+    return names
 
 
 def _without_rare(

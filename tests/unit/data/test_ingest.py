@@ -20,7 +20,10 @@ from tunesmith.core.source import Batch, Description, Refused
 from tunesmith.data import dataset
 from tunesmith.data.config import IngestConfig
 from tunesmith.data.ingest import Ingest
+from tunesmith.data.prepare import Prepare
+from tunesmith.data.prepare_config import CleanConfig, PrepareConfig, SplitConfig
 from tunesmith.data.sources.config import SourceConfig
+from tunesmith.data.sources.csv import CsvConfig
 
 
 def ingest(folder: Path, **source: Any) -> tuple[Artifact, dict[str, Any]]:
@@ -249,3 +252,28 @@ def test_missing_file_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         ingest(tmp_path, name="a", kind="csv", path=str(tmp_path / "none.csv"))
     assert not (tmp_path / "out" / "dataset").exists()
+
+
+@pytest.mark.parametrize("group_by", [None, "subject"])
+def test_two_projects_draw_the_same_splits_though_their_subjects_hash_differently(
+    tmp_path: Path, group_by: str | None
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label,customer\n" + "".join(f"message {i} {i * i},{i % 3},c{i % 17}\n" for i in range(120)))
+    columns = {"text": "text", "label": "label", "subject": "customer"}
+    config = IngestConfig(source=CsvConfig(kind="csv", name="rows", path=str(path), columns=columns))
+    drawn, subjects = [], []
+    for key in (b"a" * 32, b"b" * 32):
+        context = FakeContext(tmp_path / key.decode()[0], key=key)
+        facts = Ingest(config).run({}, context)["dataset"]
+        prepare = FakeContext(tmp_path / key.decode()[0] / "prepare")
+        split = SplitConfig(group_by=group_by)
+        given = {"rows": context.artifact("dataset", "dataset", facts)}
+        Prepare(PrepareConfig(task="classify", clean=CleanConfig(near_duplicates=None), split=split)).run(
+            given, prepare
+        )
+        test = pl.read_parquet(prepare.out / "splits" / "test.parquet")
+        drawn.append(test["text"].to_list())
+        subjects.append(set(test["subject"]))
+    assert drawn[0] == drawn[1]
+    assert not subjects[0] & subjects[1]
