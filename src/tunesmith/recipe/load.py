@@ -32,7 +32,9 @@ def load(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
     if isinstance(recipe, str | Path):
         file = Path(recipe)
         document, name, folder = _open(file), str(recipe), file.resolve().parent
-        document.data.setdefault("name", _slug(file.name.split(".")[0]))
+        stem = file.name.split(".")[0]
+        # `recipe.yaml` says nothing of what is learned; the folder it lies in does.
+        document.data.setdefault("name", _slug(folder.name if stem == "recipe" else stem))
     else:
         document, name, folder = yaml12.Document(_plain(recipe)), "recipe", Path.cwd()
     for override in overrides:

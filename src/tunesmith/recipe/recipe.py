@@ -91,7 +91,8 @@ class Recipe(Config):
     """A whole run: what is learned, from which rows, starting from which model, and what must be shown."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "recipe"
-    """What the model is registered as: small letters, digits, `_`, `.`, `-`, at most 64. Default: the file's name."""
+    """What the model is registered as: small letters, digits, `_`, `.`, `-`, at most 64. Default: the file's name,
+    or its folder's where the file is called recipe.yaml."""
     task: Task
     """What the model answers with: a label (`classify`) or a number (`regress`)."""
     data: DataSection

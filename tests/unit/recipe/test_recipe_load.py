@@ -275,3 +275,11 @@ def test_loading_a_recipe_loads_nothing_heavy(write: Write) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_file_called_recipe_is_named_for_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "My Task"
+    folder.mkdir()
+    for name, expected in (("recipe.yaml", "my-task"), ("intents.yaml", "intents")):
+        (folder / name).write_text("task: classify\ndata: {sources: [{kind: csv, path: rows.csv}]}\n")
+        assert load(folder / name).name == expected
