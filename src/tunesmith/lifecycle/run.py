@@ -68,6 +68,12 @@ def resume_run(session: Session, run_id: str, until: Until = "release") -> RunRe
 
 def _carry_out(session: Session, recipe: Recipe, run_id: str, until: Until) -> RunResult:
     folder = session.workspace.run_folder(run_id)
+    # Before anything is recorded: a second resume must not mark the run that is under way as failed.
+    with session.workspace.lock(folder / "lock", wait=False):
+        return _locked(session, recipe, run_id, until, folder)
+
+
+def _locked(session: Session, recipe: Recipe, run_id: str, until: Until, folder: Path) -> RunResult:
     text = dump(recipe)
     started = datetime.now(UTC)
     write_bytes(folder / RECIPE, text.encode())
@@ -89,16 +95,13 @@ def _carry_out(session: Session, recipe: Recipe, run_id: str, until: Until) -> R
         run_id=run_id,
     )
     try:
-        with session.workspace.lock(folder / "lock", wait=False):
-            specs = steps_of(recipe)
-            results = runner.run(specs)
-            released = _release(session, recipe, run_id, results, until)
-            status: Literal["done", "denied"] = "done" if released.is_released or until == "evaluate" else "denied"
-            view = _view(session, recipe, run_id, specs, results, released, status, started, warnings)
-            write_report(view, folder / REPORT)
-            session.ledger.end_run(
-                run_id, status, verdict=released.verdict, model_digest=results["train"]["model"].digest
-            )
+        specs = steps_of(recipe)
+        results = runner.run(specs)
+        released = _release(session, recipe, run_id, results, until)
+        status: Literal["done", "denied"] = "done" if released.is_released or until == "evaluate" else "denied"
+        view = _view(session, recipe, run_id, specs, results, released, status, started, warnings)
+        write_report(view, folder / REPORT)
+        session.ledger.end_run(run_id, status, verdict=released.verdict, model_digest=results["train"]["model"].digest)
     except BaseException as error:
         raise _ended(session, run_id, error) from error
     finally:
