@@ -22,7 +22,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(PIP) -e '.[postgres,dev]'
+	$(PIP) -e '.[postgres,hub,labels,dev]'
 	touch $@
 
 demo: $(VENV)/.runtime  ## Set up and run the main job on the example, from raw data to a released model

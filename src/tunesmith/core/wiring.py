@@ -29,6 +29,8 @@ class Wire:
     """Part of the step key: raised when the same config and inputs would now give another result."""
     is_heavy: bool = False
     """Runs in a process of its own."""
+    in_plan: bool = False
+    """Carried out by ``plan`` already, where all its inputs are made by such steps."""
     interpreter: str | None = None
     """The environment variable that names another Python to run it in; ``None``: this one."""
 
@@ -39,9 +41,9 @@ def _row(table: Table, kind: str, make: str, config: str | None = None, doc: str
 
 # fmt: off
 _ROWS: list[Wire] = [
-    _row("stage", "ingest", "data.ingest:Ingest", "data.config:IngestConfig", "Reads a source into a dataset"),
-    _row("stage", "prepare", "data.prepare:Prepare", "data.prepare_config:PrepareConfig", "Cleans, checks and splits datasets"),
-    _row("stage", "base", "selection.pin:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model"),
+    _row("stage", "ingest", "data.ingest:Ingest", "data.config:IngestConfig", "Reads a source into a dataset", in_plan=True),
+    _row("stage", "prepare", "data.prepare:Prepare", "data.prepare_config:PrepareConfig", "Cleans, checks and splits datasets", in_plan=True),
+    _row("stage", "base", "selection.pin:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model", in_plan=True),
     _row("stage", "features", "training.features:Features", "training.config:FeaturesConfig", "Runs the frozen base once over every row", is_heavy=True),
     _row("stage", "baselines", "evaluation.baselines.stage:Baselines", "evaluation.config:BaselinesConfig", "Fits the cheap baselines a model must beat", is_heavy=True),
     _row("stage", "train", "training.stage:Train", "training.config:TrainStageConfig", "Fine-tunes the model", is_heavy=True),

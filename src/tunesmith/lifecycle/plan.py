@@ -2,58 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import polars as pl
 
-from tunesmith.core import wiring
 from tunesmith.core.artifact import Artifact
-from tunesmith.data.config import IngestConfig
+from tunesmith.lifecycle.flow import steps_of
 from tunesmith.lifecycle.runner import Runner
-from tunesmith.lifecycle.steps import From, StepSpec
+from tunesmith.lifecycle.steps import StepSpec
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.selection import resources
-from tunesmith.selection.config import BaseConfig
-from tunesmith.selection.locate import locate
 
 SAMPLED_ROWS = 20_000
 """Rows whose tokens a plan counts; of a larger data set it says so and scales up."""
 SPLITS = ("train", "validation", "test")
-
-
-def steps_of(recipe: Recipe) -> list[StepSpec]:
-    """The steps of a run in their order; reads the fingerprints of sources and of the base model."""
-    specs = [_ingest(source) for source in recipe.data.sources]
-    ingested = {source.name: From(f"ingest:{source.name}", "dataset") for source in recipe.data.sources}
-    specs.append(StepSpec("prepare", "prepare", recipe.for_prepare(), ingested))
-    base = BaseConfig(model=recipe.model)
-    specs.append(StepSpec("base", "base", base, fingerprint=locate(recipe.model).fingerprint()))
-
-    splits, pinned = From("prepare", "splits"), From("base", "base")
-    activations = {"activations": From("features", "activations")}
-    train = recipe.for_train()
-    baselines_need = any(wiring.load(wiring.wire("baseline", name).make).needs_features for name in recipe.baselines)
-    if train.trainable.needs_features or baselines_need:
-        specs.append(StepSpec("features", "features", recipe.for_features(), {"base": pinned, "splits": splits}))
-    given = {"splits": splits, **(activations if baselines_need else {})}
-    specs.append(StepSpec("baselines", "baselines", recipe.for_baselines(), given))
-    given = {"base": pinned, "splits": splits, **(activations if train.trainable.needs_features else {})}
-    specs.append(StepSpec("train", "train", train, given))
-    given = {
-        "model": From("train", "model"),
-        "base": pinned,
-        "splits": splits,
-        "baselines": From("baselines", "baselines"),
-    }
-    specs.append(StepSpec("evaluate", "evaluate", recipe.for_evaluate(), given))
-    return specs
-
-
-def _ingest(source: Any) -> StepSpec:
-    opened = wiring.load(wiring.wire("source", source.kind).make)(source)
-    return StepSpec(f"ingest:{source.name}", "ingest", IngestConfig(source=source), fingerprint=opened.fingerprint())
 
 
 @dataclass(frozen=True)
@@ -92,15 +56,15 @@ class Plan:
 def make_plan(recipe: Recipe, runner: Runner) -> Plan:
     """The plan of a recipe: ingests and prepares for real (a run takes those results over), forecasts the rest."""
     specs = steps_of(recipe)
-    light = [spec for spec in specs if not spec.wire.is_heavy]
+    now = _known_when_planning(specs)
     runner.keys |= runner.keys_of(specs)
     before = {spec.name: runner.status_of(spec) for spec in specs}
-    results = runner.run(light)
+    results = runner.run(now)
     splits, quality, base = results["prepare"]["splits"], results["prepare"]["quality"], results["base"]["base"]
     lengths = token_lengths(recipe, splits, base)
     planned = []
     for spec in specs:
-        status = ("cached" if before[spec.name] == "cached" else "done") if spec in light else runner.status_of(spec)
+        status = ("cached" if before[spec.name] == "cached" else "done") if spec in now else runner.status_of(spec)
         forecast = (
             None
             if status in ("cached", "done")
@@ -124,6 +88,15 @@ def make_plan(recipe: Recipe, runner: Runner) -> Plan:
         },
         settings=recipe.for_train().model_dump(mode="json") | {"epochs": _epochs(recipe, lengths)},
     )
+
+
+def _known_when_planning(specs: Sequence[StepSpec]) -> list[StepSpec]:
+    """The steps that a plan carries out: those marked ``in_plan`` whose inputs are all made by such steps."""
+    now: dict[str, StepSpec] = {}
+    for spec in specs:
+        if spec.wire.in_plan and all(source.step in now for source in spec.given.values()):
+            now[spec.name] = spec
+    return list(now.values())
 
 
 def token_lengths(recipe: Recipe, splits: Artifact, base: Artifact) -> dict[str, Any]:

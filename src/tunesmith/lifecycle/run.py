@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tunesmith.core import digests
 from tunesmith.core.errors import Interrupted, RecipeError, StepError, TunesmithError
 from tunesmith.core.events import Event, EventLog
-from tunesmith.lifecycle.plan import steps_of
+from tunesmith.lifecycle.flow import steps_of
 from tunesmith.lifecycle.release import Release, release
 from tunesmith.lifecycle.runner import Outputs, Runner
 from tunesmith.lifecycle.session import Session
@@ -195,6 +195,8 @@ def _view(
         warnings=tuple(dict.fromkeys(warnings)),
         settings=recipe.for_train().model_dump(mode="json"),
         confidence=recipe.evaluate.confidence,
+        made={spec.name: {name: one.facts for name, one in results[spec.name].items()} for spec in specs},
+        files={f"{spec.name}/{name}": one.path for spec in specs for name, one in results[spec.name].items()},
         split_files={name: splits.path / f"{name}.parquet" for name in splits.facts["splits"]},
     )
 

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from tunesmith.reporting.page import environment
+from tunesmith.reporting.parts import shown_parts
 from tunesmith.reporting.sections.advice import advice_of
 from tunesmith.reporting.sections.classes import classes_of
 from tunesmith.reporting.sections.data import data_of
@@ -43,5 +44,6 @@ def render(view: RunView) -> str:
             classes=classes_of(view),
             cases=cases,
             lineage=lineage_of(view),
+            parts=shown_parts(view),
         )
     )

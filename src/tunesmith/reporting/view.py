@@ -65,3 +65,7 @@ class RunView:
     """Of the metrics' intervals; a comparison names its own."""
     split_files: Mapping[str, Path] = field(default_factory=dict)
     """Split → its Parquet file: the rows that a removed row repeats are found there."""
+    made: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Step → output → its facts, of every step of the run; a section of the report is shown where its step is there."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """``step/output`` → the folder of that artifact."""

@@ -1,0 +1,92 @@
+"""From a recipe to the steps of its run: each part adds its steps and says where the parts after it read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.core import wiring
+from tunesmith.core.config import Config
+from tunesmith.data.config import IngestConfig
+from tunesmith.lifecycle.steps import From, StepSpec
+from tunesmith.recipe.recipe import Recipe
+from tunesmith.selection.config import BaseConfig
+from tunesmith.selection.locate import locate
+
+
+def steps_of(recipe: Recipe) -> list[StepSpec]:
+    """The steps of a run in their order; reads the fingerprints of sources and of the base model."""
+    flow = Flow()
+    for part in (_ingest, _prepare, _base, _features, _baselines, _train, _evaluate):
+        part(recipe, flow)
+    return flow.specs
+
+
+class Flow:
+    """The steps so far, and where the newest datasets, splits, base and so on come from.
+
+    A part that changes what later parts read (cleaned splits, a chosen base) points the name at its own output.
+    """
+
+    def __init__(self) -> None:
+        self.specs: list[StepSpec] = []
+        self.datasets: dict[str, From] = {}
+        """By source, in the recipe's order."""
+        self.at: dict[str, From] = {}
+        """``splits``, ``base``, ``activations``, ``baselines``, ``model`` …: the output that later steps read."""
+
+    def add(
+        self, name: str, kind: str, config: Config, given: Mapping[str, From] | None = None, fingerprint: str = ""
+    ) -> None:
+        """Append a step."""
+        self.specs.append(StepSpec(name, kind, config, given or {}, fingerprint))
+
+    def given(self, *names: str) -> dict[str, From]:
+        """The current outputs of these names."""
+        return {name: self.at[name] for name in names}
+
+
+def _ingest(recipe: Recipe, flow: Flow) -> None:
+    source: Any
+    for source in recipe.data.sources:
+        opened: Any = wiring.load(wiring.wire("source", source.kind).make)(source)
+        flow.add(f"ingest:{source.name}", "ingest", IngestConfig(source=source), fingerprint=opened.fingerprint())
+        flow.datasets[source.name] = From(f"ingest:{source.name}", "dataset")
+
+
+def _prepare(recipe: Recipe, flow: Flow) -> None:
+    flow.add("prepare", "prepare", recipe.for_prepare(), flow.datasets)
+    flow.at["splits"] = From("prepare", "splits")
+
+
+def _base(recipe: Recipe, flow: Flow) -> None:
+    flow.add("base", "base", BaseConfig(model=recipe.model), fingerprint=locate(recipe.model).fingerprint())
+    flow.at["base"] = From("base", "base")
+
+
+def _features(recipe: Recipe, flow: Flow) -> None:
+    if recipe.for_train().trainable.needs_features or _baselines_need_features(recipe):
+        flow.add("features", "features", recipe.for_features(), flow.given("base", "splits"))
+        flow.at["activations"] = From("features", "activations")
+
+
+def _baselines(recipe: Recipe, flow: Flow) -> None:
+    needed = ("splits", "activations") if _baselines_need_features(recipe) else ("splits",)
+    flow.add("baselines", "baselines", recipe.for_baselines(), flow.given(*needed))
+    flow.at["baselines"] = From("baselines", "baselines")
+
+
+def _train(recipe: Recipe, flow: Flow) -> None:
+    train = recipe.for_train()
+    needed = ("base", "splits", "activations") if train.trainable.needs_features else ("base", "splits")
+    flow.add("train", "train", train, flow.given(*needed))
+    flow.at["model"] = From("train", "model")
+
+
+def _evaluate(recipe: Recipe, flow: Flow) -> None:
+    flow.add("evaluate", "evaluate", recipe.for_evaluate(), flow.given("model", "base", "splits", "baselines"))
+    flow.at["report"] = From("evaluate", "report")
+
+
+def _baselines_need_features(recipe: Recipe) -> bool:
+    return any(wiring.load(wiring.wire("baseline", name).make).needs_features for name in recipe.baselines)
