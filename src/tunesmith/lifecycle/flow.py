@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.core import wiring
+from tunesmith.core.artifact import Artifact
 from tunesmith.core.config import Config
 from tunesmith.data.config import IngestConfig
 from tunesmith.lifecycle.steps import From, StepSpec
@@ -14,12 +15,12 @@ from tunesmith.selection.config import BaseConfig
 from tunesmith.selection.locate import locate
 
 
-def steps_of(recipe: Recipe) -> list[StepSpec]:
+def flow_of(recipe: Recipe) -> Flow:
     """The steps of a run in their order; reads the fingerprints of sources and of the base model."""
     flow = Flow()
     for part in (_ingest, _prepare, _base, _features, _baselines, _train, _evaluate):
         part(recipe, flow)
-    return flow.specs
+    return flow
 
 
 class Flow:
@@ -33,7 +34,8 @@ class Flow:
         self.datasets: dict[str, From] = {}
         """By source, in the recipe's order."""
         self.at: dict[str, From] = {}
-        """``splits``, ``base``, ``activations``, ``baselines``, ``model`` …: the output that later steps read."""
+        """``splits``, ``base``, ``activations``, ``baselines``, ``model`` …: the output that later steps read; in the
+        end, what the run made."""
 
     def add(
         self, name: str, kind: str, config: Config, given: Mapping[str, From] | None = None, fingerprint: str = ""
@@ -44,6 +46,10 @@ class Flow:
     def given(self, *names: str) -> dict[str, From]:
         """The current outputs of these names."""
         return {name: self.at[name] for name in names}
+
+    def made(self, results: Mapping[str, Mapping[str, Artifact]]) -> dict[str, Artifact]:
+        """What a finished run made, by the names of ``at``."""
+        return {name: results[one.step][one.output] for name, one in self.at.items()}
 
 
 def _ingest(recipe: Recipe, flow: Flow) -> None:
@@ -56,7 +62,7 @@ def _ingest(recipe: Recipe, flow: Flow) -> None:
 
 def _prepare(recipe: Recipe, flow: Flow) -> None:
     flow.add("prepare", "prepare", recipe.for_prepare(), flow.datasets)
-    flow.at["splits"] = From("prepare", "splits")
+    flow.at |= {"splits": From("prepare", "splits"), "quality": From("prepare", "quality")}
 
 
 def _base(recipe: Recipe, flow: Flow) -> None:
@@ -80,7 +86,7 @@ def _train(recipe: Recipe, flow: Flow) -> None:
     train = recipe.for_train()
     needed = ("base", "splits", "activations") if train.trainable.needs_features else ("base", "splits")
     flow.add("train", "train", train, flow.given(*needed))
-    flow.at["model"] = From("train", "model")
+    flow.at |= {"model": From("train", "model"), "history": From("train", "history")}
 
 
 def _evaluate(recipe: Recipe, flow: Flow) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from tunesmith.core.artifact import Artifact
-from tunesmith.lifecycle.flow import steps_of
+from tunesmith.lifecycle.flow import flow_of
 from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.steps import StepSpec
 from tunesmith.recipe.recipe import Recipe
@@ -55,7 +55,7 @@ class Plan:
 
 def make_plan(recipe: Recipe, runner: Runner) -> Plan:
     """The plan of a recipe: ingests and prepares for real (a run takes those results over), forecasts the rest."""
-    specs = steps_of(recipe)
+    specs = flow_of(recipe).specs
     now = _known_when_planning(specs)
     runner.keys |= runner.keys_of(specs)
     before = {spec.name: runner.status_of(spec) for spec in specs}

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tunesmith.core import digests
+from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import Interrupted, RecipeError, StepError, TunesmithError
 from tunesmith.core.events import Event, EventLog
-from tunesmith.lifecycle.flow import steps_of
+from tunesmith.lifecycle.flow import Flow, flow_of
 from tunesmith.lifecycle.release import Release, release
 from tunesmith.lifecycle.runner import Outputs, Runner
 from tunesmith.lifecycle.session import Session
-from tunesmith.lifecycle.steps import StepSpec
 from tunesmith.recipe.load import dump, load
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.reporting.report import write_report
@@ -95,18 +95,19 @@ def _locked(session: Session, recipe: Recipe, run_id: str, until: Until, folder:
         run_id=run_id,
     )
     try:
-        specs = steps_of(recipe)
-        results = runner.run(specs)
-        released = _release(session, recipe, run_id, results, until)
+        flow = flow_of(recipe)
+        results = runner.run(flow.specs)
+        made = flow.made(results)
+        released = _release(session, recipe, run_id, made, until)
         status: Literal["done", "denied"] = "done" if released.is_released or until == "evaluate" else "denied"
-        view = _view(session, recipe, run_id, specs, results, released, status, started, warnings)
+        view = _view(session, recipe, run_id, flow, results, released, status, started, warnings)
         write_report(view, folder / REPORT)
-        session.ledger.end_run(run_id, status, verdict=released.verdict, model_digest=results["train"]["model"].digest)
+        session.ledger.end_run(run_id, status, verdict=released.verdict, model_digest=made["model"].digest)
     except BaseException as error:
         raise _ended(session, run_id, error) from error
     finally:
         log.close()
-    report = results["evaluate"]["report"].facts
+    report = made["report"].facts
     outcome = RunResult(
         run=run_id,
         status=status,
@@ -115,7 +116,7 @@ def _locked(session: Session, recipe: Recipe, run_id: str, until: Until, folder:
         baselines=report["baselines"],
         model=released.reference or f"run:{run_id}",
         report=str(folder / REPORT),
-        rows=results["prepare"]["splits"].facts["rows"],
+        rows=made["splits"].facts["rows"],
         comparisons=report["comparisons"],
         gate=report["gate"],
         seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
@@ -138,8 +139,8 @@ def _ended(session: Session, run_id: str, error: BaseException) -> BaseException
     return error
 
 
-def _release(session: Session, recipe: Recipe, run_id: str, results: Mapping[str, Outputs], until: Until) -> Release:
-    model, report = results["train"]["model"], results["evaluate"]["report"]
+def _release(session: Session, recipe: Recipe, run_id: str, made: Mapping[str, Artifact], until: Until) -> Release:
+    model, report = made["model"], made["report"]
     if until == "evaluate":
         return Release(False, report.facts["gate"]["verdict"], recipe.name)
     return release(session.ledger, recipe.name, recipe.serve.alias, run_id, model, report)
@@ -149,7 +150,7 @@ def _view(
     session: Session,
     recipe: Recipe,
     run_id: str,
-    specs: list[StepSpec],
+    flow: Flow,
     results: Mapping[str, Outputs],
     released: Release,
     status: str,
@@ -157,7 +158,8 @@ def _view(
     warnings: list[str],
 ) -> RunView:
     done = {step.name: step.status for step in session.ledger.run_steps(run_id)}
-    model, splits = results["train"]["model"], results["prepare"]["splits"]
+    made = flow.made(results)
+    model, splits = made["model"], made["splits"]
     steps = [
         StepView(
             name=spec.name,
@@ -167,7 +169,7 @@ def _view(
             outputs={name: one.digest for name, one in results[spec.name].items()},
             cost=dict(next(iter(results[spec.name].values())).made_by.cost),
         )
-        for spec in specs
+        for spec in flow.specs
     ]
     return RunView(
         run_id=run_id,
@@ -179,13 +181,13 @@ def _view(
         version=released.version,
         sources=[results[f"ingest:{source.name}"]["dataset"].facts for source in recipe.data.sources],
         splits=splits.facts,
-        quality=results["prepare"]["quality"].facts,
-        base=results["base"]["base"].facts,
+        quality=made["quality"].facts,
+        base=made["base"].facts,
         model=model.facts,
-        report=results["evaluate"]["report"].facts,
-        baselines=results["baselines"]["baselines"].facts,
-        history=results["train"]["history"].path / "history.jsonl",
-        predictions=results["evaluate"]["report"].path / "predictions.parquet",
+        report=made["report"].facts,
+        baselines=made["baselines"].facts,
+        history=made["history"].path / "history.jsonl",
+        predictions=made["report"].path / "predictions.parquet",
         removed=splits.path / "removed.parquet",
         quarantine=splits.path / "quarantine.parquet",
         steps=steps,
@@ -195,8 +197,8 @@ def _view(
         warnings=tuple(dict.fromkeys(warnings)),
         settings=recipe.for_train().model_dump(mode="json"),
         confidence=recipe.evaluate.confidence,
-        made={spec.name: {name: one.facts for name, one in results[spec.name].items()} for spec in specs},
-        files={f"{spec.name}/{name}": one.path for spec in specs for name, one in results[spec.name].items()},
+        made={spec.name: {name: one.facts for name, one in results[spec.name].items()} for spec in flow.specs},
+        files={f"{spec.name}/{name}": one.path for spec in flow.specs for name, one in results[spec.name].items()},
         split_files={name: splits.path / f"{name}.parquet" for name in splits.facts["splits"]},
     )
 
