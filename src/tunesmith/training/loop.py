@@ -89,17 +89,30 @@ class Loop:
 
     def fit(self) -> State:
         """Train to the end and leave the best weights in the networks."""
+        self.advance(self.total_steps)
+        self.take_best()
+        return self.state
+
+    def advance(self, until: int) -> State:
+        """Train to an optimizer step, or to the end; takes up the newest checkpoint where there is one."""
         self._resume()
-        while self.state.step < self.total_steps and not self.state.is_stopped:
+        while self.state.step < min(until, self.total_steps) and not self.state.is_stopped:
             self._one_step()
             if self.state.step % self.validate_steps == 0 or self.state.step == self.total_steps:
                 self._validate()
             if time.monotonic() - self._saved_at_s >= self.settings.checkpoint_every_s:
                 self._save()
             self._check_cancelled()
+        return self.state
+
+    def pause(self) -> None:
+        """Save all that ``advance`` needs to go on, in another loop or process, as if it had not been paused."""
+        self._save()
+
+    def take_best(self) -> None:
+        """Put the weights of the best validation into the networks."""
         if self.best:
             self._load_weights(self.best)
-        return self.state
 
     def _one_step(self) -> None:
         step = self.state.step

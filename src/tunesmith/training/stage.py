@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -45,40 +46,67 @@ class Train:
         self.config = config
 
     def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
-        """The facts of the model and of its history; the seed is set before anything is initialised."""
-        torch.manual_seed(context.seed)
-        config, splits = self.config, given["splits"]
-        examples = {name: read_split(splits, name) for name in ("train", "validation")}
-        target: Labels | Scale
-        if config.task == "classify":
-            target = Labels.of(splits.facts["labels"], examples["train"].labels)
-        else:
-            target = Scale.of(examples["train"].labels)
-        manifest = _manifest(config, given["base"], splits, target)
-        trainable = wiring.load(wiring.wire("trainable", config.trainable.kind).make)(config.trainable)
-        method: Method = wiring.load(wiring.wire("method", config.method.kind).make)(config.method, target)
-
-        inputs = trainable.inputs({name: one.texts for name, one in examples.items()}, given, config)
-        rows = {name: _rows(method, split, inputs[name][0]) for name, split in examples.items()}
-        cut = inputs["train"][1]
-        rows["train"] = [rows["train"][place] for place in _kept(config, cut)]
-        lost = _lost(config, cut)
-        if lost["truncated_rows"] or lost["dropped_rows"]:
-            context.warn(_lost_words(lost, manifest.length.max_tokens))
-
-        model: Network = trainable.network(manifest, given["base"])
-        networks = Networks({"model": model, **_extra(method, model)}, resolve(config.precision))
-        settings = _settings(config, method, given, context, len(rows["train"]))
-        state = Loop(method, networks, _optimizers(config, networks), rows, settings, context).fit()
+        """The facts of the model and of its history."""
+        made = assemble(_chosen(given, self.config), given, context)
+        manifest, model, loop = made.manifest, made.model, made.loop
+        state = loop.fit()
         save_model(manifest, model.module, given["base"].path / "files", context.out / "model")  # type: ignore[arg-type]
         facts = {
             **manifest.model_dump(mode="json"),
-            **_outcome(state, len(rows["train"]), settings),
-            **lost,
+            **_outcome(state, len(loop.train_rows), loop.settings),
+            **made.lost,
             "num_trained_parameters": sum(one.numel() for one in model.module.parameters()),
-            "precision": networks.precision,
+            "precision": loop.networks.precision,
         }
         return {"model": facts, "history": _write_history(state, context)}
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A phase ready to run: the loop with all it needs, and what is said of the model."""
+
+    loop: Loop
+    manifest: ModelManifest
+    model: Network
+    lost: Mapping[str, int]
+    """Rows and tokens that the length policy takes from the training rows."""
+
+
+def assemble(config: TrainStageConfig, given: Given, context: StepContext) -> Assembled:
+    """The phase that a config describes; the seed is set before anything is initialised."""
+    torch.manual_seed(context.seed)
+    splits = given["splits"]
+    examples = {name: read_split(splits, name) for name in ("train", "validation")}
+    target: Labels | Scale
+    if config.task == "classify":
+        target = Labels.of(splits.facts["labels"], examples["train"].labels)
+    else:
+        target = Scale.of(examples["train"].labels)
+    manifest = _manifest(config, given["base"], splits, target)
+    trainable = wiring.load(wiring.wire("trainable", config.trainable.kind).make)(config.trainable)
+    method: Method = wiring.load(wiring.wire("method", config.method.kind).make)(config.method, target)
+
+    inputs = trainable.inputs({name: one.texts for name, one in examples.items()}, given, config)
+    rows = {name: _rows(method, split, inputs[name][0]) for name, split in examples.items()}
+    cut = inputs["train"][1]
+    rows["train"] = [rows["train"][place] for place in _kept(config, cut)]
+    lost = _lost(config, cut)
+    if lost["truncated_rows"] or lost["dropped_rows"]:
+        context.warn(_lost_words(lost, manifest.length.max_tokens))
+
+    model: Network = trainable.network(manifest, given["base"])
+    networks = Networks({"model": model, **_extra(method, model)}, resolve(config.precision))
+    settings = _settings(config, method, given, context, len(rows["train"]))
+    loop = Loop(method, networks, _optimizers(config, networks), rows, settings, context)
+    return Assembled(loop, manifest, model, lost)
+
+
+def _chosen(given: Given, config: TrainStageConfig) -> TrainStageConfig:
+    """The recipe's settings, or those that tuning found best."""
+    if "settings" not in given:
+        return config
+    found = json.loads((given["settings"].path / "settings.json").read_text(encoding="utf-8"))
+    return TrainStageConfig.model_validate(found["train"])
 
 
 def _rows(method: Method, split: Examples, columns: list[Row]) -> list[Row]:
