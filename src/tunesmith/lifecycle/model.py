@@ -10,10 +10,10 @@ from typing import Any
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.engine import Answer, Engine, Request
 from tunesmith.core.errors import RecipeError, StoreError
-from tunesmith.data.clean import repair_texts
 from tunesmith.lifecycle.session import Session
 from tunesmith.models.manifest import ModelManifest
 from tunesmith.store.artifacts import ArtifactStore
+from tunesmith.texts.repair import repair_texts
 
 
 @dataclass(frozen=True)
