@@ -45,6 +45,8 @@ _ROWS: list[Wire] = [
     _row("stage", "prepare", "data.prepare:Prepare", "data.prepare_config:PrepareConfig", "Cleans, checks and splits datasets", in_plan=True),
     _row("stage", "base", "selection.pin:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model", in_plan=True),
     _row("stage", "features", "training.features:Features", "training.config:FeaturesConfig", "Runs the frozen base once over every row", is_heavy=True),
+    _row("stage", "label_errors", "data.labels.errors:LabelErrors", "data.labels.config:LabelErrorsConfig", "Looks for labels that are likely wrong", is_heavy=True),
+    _row("stage", "without_suspects", "data.labels.remove:WithoutSuspects", "data.labels.config:WithoutSuspectsConfig", "Removes training rows whose label is likely wrong"),
     _row("stage", "baselines", "evaluation.baselines.stage:Baselines", "evaluation.config:BaselinesConfig", "Fits the cheap baselines a model must beat", is_heavy=True),
     _row("stage", "train", "training.stage:Train", "training.config:TrainStageConfig", "Fine-tunes the model", is_heavy=True),
     _row("stage", "evaluate", "evaluation.stage:Evaluate", "evaluation.config:EvaluateStageConfig", "Measures the model against the baselines", is_heavy=True),

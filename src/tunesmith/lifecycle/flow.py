@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.core import wiring
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.config import Config
+from tunesmith.core.errors import RecipeError
 from tunesmith.data.config import IngestConfig
+from tunesmith.data.labels.config import WithoutSuspectsConfig
 from tunesmith.lifecycle.steps import From, StepSpec
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.selection.config import BaseConfig
@@ -18,7 +21,7 @@ from tunesmith.selection.locate import locate
 def flow_of(recipe: Recipe) -> Flow:
     """The steps of a run in their order; reads the fingerprints of sources and of the base model."""
     flow = Flow()
-    for part in (_ingest, _prepare, _base, _features, _baselines, _train, _evaluate):
+    for part in (_ingest, _prepare, _base, _features, _label_errors, _baselines, _train, _evaluate):
         part(recipe, flow)
     return flow
 
@@ -71,9 +74,26 @@ def _base(recipe: Recipe, flow: Flow) -> None:
 
 
 def _features(recipe: Recipe, flow: Flow) -> None:
-    if recipe.for_train().trainable.needs_features or _baselines_need_features(recipe):
+    is_needed = recipe.for_train().trainable.needs_features or recipe.data.label_errors is not None
+    if is_needed or _baselines_need_features(recipe):
         flow.add("features", "features", recipe.for_features(), flow.given("base", "splits"))
         flow.at["activations"] = From("features", "activations")
+
+
+def _label_errors(recipe: Recipe, flow: Flow) -> None:
+    config = recipe.data.label_errors
+    if config is None:
+        return
+    if importlib.util.find_spec("cleanlab") is None:
+        raise RecipeError(
+            "`data.label_errors` needs cleanlab, which is not installed", next='pip install "tunesmith[labels]"'
+        )
+    flow.add("label_errors", "label_errors", config, flow.given("splits", "activations"))
+    flow.at["label_errors"] = From("label_errors", "label_errors")
+    if config.action == "remove":
+        given = flow.given("splits", "activations", "label_errors")
+        flow.add("without_suspects", "without_suspects", WithoutSuspectsConfig(most=config.most), given)
+        flow.at |= {name: From("without_suspects", name) for name in ("splits", "activations")}
 
 
 def _baselines(recipe: Recipe, flow: Flow) -> None:

@@ -23,7 +23,7 @@ LOSS = "loss"
 
 def problems(recipe: Recipe) -> Iterator[Problem]:
     """Everything in a recipe that does not go together."""
-    for check in (_sources, _columns, _split, _method, _early_stopping, _baselines, _gate):
+    for check in (_sources, _columns, _split, _label_errors, _method, _early_stopping, _baselines, _gate):
         yield from check(recipe)
 
 
@@ -75,6 +75,17 @@ def _columns(recipe: Recipe) -> Iterator[Problem]:
 
 def _split(recipe: Recipe) -> Iterator[Problem]:
     yield from _from_error(("data", "split", "stratify_by"), recipe.for_prepare)
+
+
+def _label_errors(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.data.label_errors is not None and recipe.task != "classify":
+        yield Problem(
+            ("data", "label_errors"),
+            f"wrong labels are looked for where every row has one label, and the task is `{recipe.task}`",
+            seen=f"task: {recipe.task}",
+            allowed="task: classify",
+            next="leave `data.label_errors` out",
+        )
 
 
 def _method(recipe: Recipe) -> Iterator[Problem]:

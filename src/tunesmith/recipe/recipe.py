@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from tunesmith.core.config import Config
 from tunesmith.core.kinds import gathered, one_of
+from tunesmith.data.labels.config import LabelErrorsConfig
 from tunesmith.data.prepare_config import CleanConfig, PrepareConfig, Rule, SplitConfig
 from tunesmith.evaluation.config import (
     BASELINES,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 else:
     AnySource = one_of("source")
 
-Task = Literal["classify", "regress"]
+Task = Literal["classify", "tag", "regress"]
 LATER_TASKS = ("chat", "generate", "summarise", "translate", "extract", "embed")
 
 Gathered = WrapValidator(gathered)
@@ -48,6 +49,9 @@ class DataSection(Config):
     """What valid rows look like; a row that breaks a rule is put in quarantine with the reason. Default: no rules."""
     split: Annotated[SplitConfig, Gathered] = SplitConfig()
     """How rows are divided into training, validation and test rows. Splits that are given stay as given."""
+    label_errors: Annotated[LabelErrorsConfig | None, Gathered] = None
+    """Looks for rows of `classify` whose label is likely wrong, and lists or removes them; `{}` turns it on with its
+    defaults. Null: not looked for."""
 
     @field_validator("sources", mode="before")
     @classmethod
