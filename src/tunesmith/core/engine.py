@@ -27,6 +27,8 @@ class Answer:
     num_tokens: int = 0
     num_truncated_tokens: int = 0
     """Tokens of the text that the model's context could not hold."""
+    score: float | None = None
+    """predict, of a model that rejects: how surely the text is one the model knows (``manifest.decision.reject``)."""
 
 
 class Stream(Protocol):

@@ -139,7 +139,7 @@ class SplitConfig(Config):
 class PrepareConfig(Config):
     """The configuration of the stage `prepare`."""
 
-    task: Literal["classify", "regress"]
+    task: Literal["classify", "tag", "regress"]
     """What the label is: one of several names, or a number."""
     clean: CleanConfig = CleanConfig()
     """Repairs and duplicates."""

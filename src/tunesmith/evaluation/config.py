@@ -13,7 +13,7 @@ from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
 from tunesmith.metrics import table
 
-Task = Literal["classify", "regress"]
+Task = Literal["classify", "tag", "regress"]
 Confidence = Annotated[float, Field(ge=0.5, lt=1)]
 
 BASELINES: dict[Task, tuple[str, ...]] = {

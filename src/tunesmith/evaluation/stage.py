@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -18,8 +18,10 @@ from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.evaluation import gate as gates
 from tunesmith.evaluation.config import EvaluateStageConfig, check_gate, default_gate
 from tunesmith.evaluation.gate import MODEL
+from tunesmith.evaluation.predictions import Predictions, decided
 from tunesmith.evaluation.significance import Resamples, Undefined
 from tunesmith.metrics import classification, table
+from tunesmith.models.manifest import Decision
 
 PROGRESS_ROWS = 32
 """Rows between two reports of progress."""
@@ -47,18 +49,6 @@ def open_transformers(model: Path, base: Path) -> Predictor:
     return TransformersEngine.open(model, base)
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What the model answered to the test rows, in their order."""
-
-    labels: tuple[str, ...]
-    predicted_N: NDArray[Any]
-    probability_N: NDArray[np.float64] | None
-    """Of the predicted label; None for numbers."""
-    truncated_rows: int
-    num_truncated_tokens: int
-
-
 class Evaluate:
     """Measures a model on the test rows and judges it by the gate."""
 
@@ -80,7 +70,8 @@ class Evaluate:
             rules = default_gate(self.config.task, list(baselines))
         check_gate(rules, self.config.task, list(baselines))
 
-        answers = self._predict(given["model"].path, given["base"].path, test["text"].to_list(), context)
+        decision = Decision.model_validate(given["model"].facts.get("decision", {}))
+        answers = self._predict(given["model"].path, given["base"].path, decision, test["text"].to_list(), context)
         targets_N = np.array(test["label"].to_list(), dtype=str if self.config.task == "classify" else float)
         scores = Resamples(
             self.config.task,
@@ -107,7 +98,9 @@ class Evaluate:
         _write(context.out / "report", facts, _frame(test, answers, baselines))
         return {"report": facts}
 
-    def _predict(self, model: Path, base: Path, texts: list[str], context: StepContext) -> Predictions:
+    def _predict(
+        self, model: Path, base: Path, decision: Decision, texts: list[str], context: StepContext
+    ) -> Predictions:
         """The model's answers; a text without one is an error, never a gap."""
         engine = self.open_engine(model, base)
         try:
@@ -132,10 +125,7 @@ class Evaluate:
                 seen=f"{int((~np.isfinite(values_NC)).any(1).sum())} of {len(texts)} rows",
                 next="train again with a lower learning rate",
             )
-        lost = {"truncated_rows": int((cut_tokens > 0).sum()), "num_truncated_tokens": int(cut_tokens.sum())}
-        if self.config.task == "regress":
-            return Predictions((), values_NC[:, 0], None, **lost)
-        return Predictions(labels, np.array(labels)[values_NC.argmax(1)], values_NC.max(1), **lost)
+        return decided(self.config.task, labels, decision, values_NC, cut_tokens)
 
 
 def _baselines(path: Path, test: pl.DataFrame) -> dict[str, NDArray[Any]]:

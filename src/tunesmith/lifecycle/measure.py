@@ -14,8 +14,9 @@ import numpy as np
 
 from tunesmith.core.errors import DataError, Interrupted
 from tunesmith.evaluation.gate import MODEL
+from tunesmith.evaluation.predictions import Predictions, decided
 from tunesmith.evaluation.significance import Resamples
-from tunesmith.evaluation.stage import Predictions, by_class, intervals, label_gaps
+from tunesmith.evaluation.stage import by_class, intervals, label_gaps
 from tunesmith.lifecycle import columns
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.predict_file import WINDOW_ROWS
@@ -163,9 +164,6 @@ def _usable(
 
 
 def _predictions(model: Model, answers: Sequence[Prediction]) -> Predictions:
-    lost = [one.num_truncated_tokens for one in answers]
-    more = {"truncated_rows": sum(1 for one in lost if one), "num_truncated_tokens": sum(lost)}
-    if model.task == "classify":
-        predicted = np.array([one.label for one in answers], dtype=str)
-        return Predictions(model.labels, predicted, np.array([one.probability for one in answers], float), **more)
-    return Predictions((), np.array([one.value for one in answers], float), None, **more)
+    rows = [list(one.probabilities.values()) if one.value is None else [one.value] for one in answers]
+    cut = [one.num_truncated_tokens for one in answers]
+    return decided(model.task, model.labels, model.decision, np.array(rows, float), cut)

@@ -37,6 +37,7 @@ class Model:
 
     def __init__(self, reference: str, manifest: ModelManifest, engine: Engine) -> None:
         self.reference, self.task, self.labels = reference, manifest.task, manifest.labels
+        self.decision = manifest.decision
         self._repair, self._engine = manifest.repair, engine
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:

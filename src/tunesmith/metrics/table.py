@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from tunesmith.core.errors import RecipeError
 from tunesmith.metrics import classification, regression
 
-Task = Literal["classify", "regress"]
+Task = Literal["classify", "tag", "regress"]
 
 
 @dataclass(frozen=True)

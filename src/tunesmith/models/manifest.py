@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tunesmith.core.config import Config
 from tunesmith.core.errors import ModelError
@@ -65,17 +65,46 @@ class Standardization(Config):
     """Standard deviation of the training target."""
 
 
+class Rejection(Config):
+    """When a text is answered at all, and what it is called when it is not."""
+
+    score: Literal["max_probability", "max_logit", "energy"]
+    """What is compared with the threshold: the largest probability (Hendrycks and Gimpel 2017), the largest logit
+    (Hendrycks et al. 2022) or the log of the summed exponentials of the logits (Liu et al. 2020)."""
+    threshold: float
+    """A text is answered where its score is at least this."""
+    label: str | None = None
+    """What a rejected text is called; null: it gets no label."""
+    keep: float
+    """The share of the validation rows in scope that was to be answered."""
+
+
+class Decision(Config):
+    """How the network's outputs become an answer; calibrated on the validation rows at the end of training."""
+
+    temperature: float = 1.0
+    """Logits are divided by it before they become probabilities (Guo et al. 2017)."""
+    thresholds: tuple[float, ...] = ()
+    """``tag``: a label is given where its probability is at least this, in the order of the labels; above 1: never."""
+    reject: Rejection | None = None
+    """``classify``: texts the model does not know are rejected; null: every text is answered."""
+
+
 class ModelManifest(Config):
     """The manifest of a MODEL artifact."""
 
     format: Literal[1] = 1
     """Version of this file's layout."""
-    task: Literal["classify", "regress"]
+    task: Literal["classify", "tag", "regress"]
     """What the model answers."""
     labels: tuple[str, ...] = ()
     """Labels in the order of the network's outputs."""
     target: Standardization | None = None
-    """For ``regress``: how outputs become values."""
+    """For ``regress`` with one target: how its output becomes a value."""
+    targets: dict[str, Standardization] = Field(default_factory=dict)
+    """For ``regress`` with several targets: how each output becomes a value, by target, in the order of the outputs."""
+    decision: Decision = Decision()
+    """How outputs become an answer."""
     base: BaseReference
     """Where the weights come from."""
     trainable: str
@@ -90,7 +119,7 @@ class ModelManifest(Config):
     @property
     def num_outputs(self) -> int:
         """Width of the network's last layer."""
-        return len(self.labels) if self.task == "classify" else 1
+        return len(self.targets or "1") if self.task == "regress" else len(self.labels)
 
     def write(self, folder: Path) -> None:
         """Put the manifest into a model's folder."""

@@ -26,7 +26,7 @@ else:
     AnyTrainable = one_of("trainable")
     AnyOptimizer = one_of("optimizer")
 
-Task = Literal["classify", "regress"]
+Task = Literal["classify", "tag", "regress"]
 Pooling = Literal["auto", "mean", "cls"]
 Precision = Literal["auto", "float32", "bfloat16"]
 LengthPolicy = Literal["truncate_right", "truncate_left", "drop", "refuse"]
@@ -159,7 +159,7 @@ class TrainStageConfig(TrainConfig):
     not_in_key: ClassVar[frozenset[str]] = frozenset({"checkpoint_every_s"})
 
     task: Task
-    """What the model answers with: a label (`classify`) or a number (`regress`)."""
+    """What the model answers with: a label (`classify`), several (`tag`) or numbers (`regress`)."""
     method: AnyMethod
     """The objective."""
     head_lr: LearningRate

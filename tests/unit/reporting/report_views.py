@@ -15,7 +15,8 @@ from tunesmith.evaluation import gate as gates
 from tunesmith.evaluation.config import GateRule
 from tunesmith.evaluation.gate import MODEL
 from tunesmith.evaluation.significance import Resamples
-from tunesmith.evaluation.stage import Predictions, by_class, intervals
+from tunesmith.evaluation.predictions import Predictions
+from tunesmith.evaluation.stage import by_class, intervals
 from tunesmith.metrics.table import Task
 from tunesmith.reporting.view import RunView, StepView
 
@@ -85,7 +86,7 @@ def _view(
     scores = Resamples(task, targets, predicted, num_samples=200, seed=0)
     judgement, comparisons, gaps = gates.judge(dict(rules), scores, 0.95)
     measured, more_gaps = intervals(scores, 0.95)
-    answers = Predictions(tuple(labels), predicted[MODEL], probability, 0, 0)
+    answers = Predictions(tuple(labels), predicted[MODEL], probability, 0, 0, np.zeros((num_rows, 0)))
     report = {
         "task": task,
         "num_rows": num_rows,
