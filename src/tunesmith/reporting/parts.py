@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tunesmith.reporting.sections.label_errors import label_errors_of
 from tunesmith.reporting.view import RunView
 
 Place = Literal["data", "training", "scores"]
@@ -22,7 +23,7 @@ class Part:
     """What the template shows, or None where the run has no such part."""
 
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (Part("data", "label_errors.html.j2", label_errors_of),)
 """In the order shown."""
 
 
