@@ -82,7 +82,7 @@ class CsvSource:
     def describe(self) -> Description:
         """The detected encoding, delimiter, quotes and header; once all was read, also the blank lines passed over."""
         layout = self.layout
-        parts = [layout.dialect.label, layout.encoding.label, "header" if layout.dialect.has_header else "no header"]
+        parts = [layout.dialect.label, *layout.encoding.names, "header" if layout.dialect.has_header else "no header"]
         if not layout.dialect.quote:
             parts.append("no quotes")
         notes = layout.notes

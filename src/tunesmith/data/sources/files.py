@@ -10,15 +10,17 @@ from tunesmith.core.errors import DataError
 HEAD_BYTES = 65_536
 ZIP = b"PK\x03\x04"
 SIGNATURES: dict[bytes, tuple[str, str]] = {
-    ZIP: ("a zip archive (Excel and Word files are zip archives too)", "unpack it, or save the sheet as CSV"),
-    b"\x1f\x8b": ("a gzip file", "decompress it with gunzip"),
+    ZIP: ("a zip archive inside another", "unpack it"),
+    b"\x1f\x8b": ("a gzip file inside another", "decompress it with gunzip"),
     b"BZh": ("a bzip2 file", "decompress it with bunzip2"),
     b"\xfd7zXZ\x00": ("an xz file", "decompress it with unxz"),
-    b"\x28\xb5\x2f\xfd": ("a zstd file", "decompress it with unzstd"),
+    b"\x28\xb5\x2f\xfd": ("a zstd file inside another", "decompress it with unzstd"),
     b"7z\xbc\xaf\x27\x1c": ("a 7z archive", "unpack it"),
     b"SQLite format 3\x00": ("a SQLite database", "read it with `kind: sql` and `url: sqlite:///{path}`"),
-    b"PAR1": ("a Parquet file", "export it as CSV or JSON lines"),
-    b"ARROW1": ("an Arrow file", "export it as CSV or JSON lines"),
+    b"PAR1": ("a Parquet file", "read it with `kind: parquet`"),
+    b"ARROW1": ("an Arrow file", "read it with `kind: arrow`"),
+    b"\xff\xff\xff\xff": ("an Arrow stream", "read it with `kind: arrow`"),
+    b"FEA1": ("a Feather file of the first version", "write it again with `pyarrow.feather.write_feather`"),
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": ("an old Office file (.xls, .doc)", "save the sheet as CSV"),
     b"%PDF-": ("a PDF file", "extract its text first"),
     b"\x89PNG": ("a PNG image", "name a text file"),
@@ -26,6 +28,7 @@ SIGNATURES: dict[bytes, tuple[str, str]] = {
     b"GIF8": ("a GIF image", "name a text file"),
     b"\x7fELF": ("a program", "name a text file"),
 }
+TAR, TAR_AT = b"ustar", 257
 CONTROL_BYTES = bytes(byte for byte in range(32) if byte not in b"\0\t\n\v\f\r\x1b")
 MAX_CONTROL_SHARE = 0.05
 MAX_NUL_SHARE = 0.3
@@ -94,13 +97,18 @@ def _some(names: list[str], most: int = 8) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def refuse_binary(path: Path, *, source: str, is_wide: bool) -> None:
-    """Raise DataError where the file's head is not text; ``is_wide`` text (UTF-16) may be full of NULs."""
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
+def named(head: bytes, path: Path) -> tuple[str, str] | None:
+    """What a file of a known binary format is, by its first bytes, and the way out; nothing where it is unknown."""
     for signature, (what, way_out) in SIGNATURES.items():
         if head.startswith(signature):
-            raise _binary(path, source, what, way_out.format(path=path))
+            return what, way_out.format(path=path)
+    return ("a tar archive", "unpack it") if head[TAR_AT : TAR_AT + len(TAR)] == TAR else None
+
+
+def refuse_binary(path: Path, head: bytes, *, source: str, is_wide: bool) -> None:
+    """Raise DataError where a file's head is not text; ``is_wide`` text (UTF-16) may be full of NULs."""
+    if (found := named(head, path)) is not None:
+        raise _binary(path, source, *found)
     if is_wide:
         return
     num_control, num_nul = sum(head.count(byte) for byte in CONTROL_BYTES), head.count(0)
@@ -114,6 +122,6 @@ def _binary(path: Path, source: str, what: str, way_out: str) -> DataError:
     return DataError(
         f"source `{source}`: the file is {what}, not text",
         seen=path,
-        allowed="comma, semicolon, tab or pipe separated text (`kind: csv`), or one JSON object a line (`kind: jsonl`)",
+        allowed="separated text (`kind: csv`), JSON (`jsonl`, `json`) or plain text (`text`), packed with gzip, zstd or not",
         next=way_out,
     )

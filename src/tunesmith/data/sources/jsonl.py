@@ -55,7 +55,7 @@ class JsonlSource:
             notes += (f"keys that first appear late in the file: {', '.join(late)}",)
         if self._num_blank_lines:
             notes += (f"{self._num_blank_lines} blank lines passed over",)
-        return Description(f"jsonl ({self._encoding.label})", (*columns, *late), notes)
+        return Description(f"jsonl ({', '.join(self._encoding.names)})", (*columns, *late), notes)
 
     def fingerprint(self) -> str:
         """The SHA-256 of the file's bytes."""

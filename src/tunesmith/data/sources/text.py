@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.data.sources.compressed import open_bytes, packing_of
 from tunesmith.data.sources.files import HEAD_BYTES, refuse_binary, require_file
 
 CHUNK_BYTES = 1 << 20
@@ -39,6 +40,13 @@ class Encoding:
     has_fallback: bool = False
     """Lines that are not valid UTF-8 are read as cp1252."""
     num_fallback_lines: int = 0
+    packing: str = ""
+    """``gzip``, ``zstd`` or ``zip`` where the file is packed."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The encoding and, where there is one, the packing, for a description."""
+        return (self.label, self.packing) if self.packing else (self.label,)
 
     @property
     def is_wide(self) -> bool:
@@ -89,18 +97,35 @@ def detect(path: Path, declared: str | None, *, source: str) -> Encoding:
 
     Raises: DataError when the file is missing, empty or not text.
     """
+    found = from_head(path, declared, source=source)
+    return found if declared is not None or found.codec != "utf-8" else _survey(path, found, source)
+
+
+def from_head(path: Path, declared: str | None, *, source: str) -> Encoding:
+    """The encoding as declared or by the first bytes; UTF-8 where they do not say.
+
+    Raises: DataError when the file is missing, empty or not text.
+    """
     require_file(path, source=source)
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
+    packing = packing_of(path)
+    head = read_head(path, source=source)
     bom, codec = next(((mark, name) for mark, name in BOMS if head.startswith(mark)), (b"", _wide_codec(head)))
     is_wide_declared = declared is not None and codecs.lookup(declared).name.startswith(("utf-16", "utf-32"))
-    refuse_binary(path, source=source, is_wide=is_wide_declared or (codec is not None and codec != "utf-8"))
+    refuse_binary(path, head, source=source, is_wide=is_wide_declared or (codec is not None and codec != "utf-8"))
     if declared is not None:
         chosen = codec if codec is not None and bom and is_wide_declared else codecs.lookup(declared).name
-        return Encoding(chosen, declared, len(bom) if chosen.startswith("utf") else 0)
-    if codec is not None and codec != "utf-8":
-        return Encoding(codec, codec + (" with BOM" if bom else ""), len(bom))
-    return _survey(path, len(bom))
+        return Encoding(chosen, declared, len(bom) if chosen.startswith("utf") else 0, packing=packing)
+    codec = codec or "utf-8"
+    return Encoding(codec, codec + (" with BOM" if bom else ""), len(bom), packing=packing)
+
+
+def read_head(path: Path, *, source: str, num_bytes: int = HEAD_BYTES) -> bytes:
+    """The file's first bytes, unpacked where it is packed."""
+    head = b""
+    with open_bytes(path, source=source) as stream:
+        while len(head) < num_bytes and (chunk := stream.read(num_bytes - len(head))):
+            head += chunk
+    return head[:num_bytes]
 
 
 def _wide_codec(head: bytes) -> str | None:
@@ -114,10 +139,10 @@ def _wide_codec(head: bytes) -> str | None:
     return None
 
 
-def _survey(path: Path, num_bom_bytes: int) -> Encoding:
-    has_utf8, num_fallback_lines = num_bom_bytes > 0, 0
-    with path.open("rb") as stream:
-        stream.seek(num_bom_bytes)
+def _survey(path: Path, found: Encoding, source: str) -> Encoding:
+    has_utf8, num_fallback_lines = found.num_bom_bytes > 0, 0
+    with open_bytes(path, source=source) as stream:
+        stream.read(found.num_bom_bytes)
         for raw in _raw_blocks(stream, is_cr_break=True):
             if isinstance(raw, Unreadable) or raw.isascii():
                 continue
@@ -129,10 +154,10 @@ def _survey(path: Path, num_bom_bytes: int) -> Encoding:
                     is_valid = _is_utf8(line)
                     num_fallback_lines += not is_valid
                     has_utf8 = has_utf8 or (is_valid and not line.isascii())
-    label = "utf-8 with BOM" if num_bom_bytes else "utf-8"
+    label = found.label
     if num_fallback_lines:
         label = "mixed utf-8 and cp1252" if has_utf8 else "cp1252"
-    return Encoding("utf-8", label, num_bom_bytes, True, num_fallback_lines)
+    return replace(found, label=label, has_fallback=True, num_fallback_lines=num_fallback_lines)
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -156,8 +181,8 @@ def blocks(path: Path, encoding: Encoding, *, source: str, is_cr_break: bool = T
 
     ``is_cr_break``: a lone carriage return ends a line too, as in files of old Macs.
     """
-    with path.open("rb") as stream:
-        stream.seek(encoding.num_bom_bytes)
+    with open_bytes(path, source=source) as stream:
+        stream.read(encoding.num_bom_bytes)
         if encoding.is_wide:
             yield from _wide_blocks(stream, encoding, source, is_cr_break)
             return
@@ -183,7 +208,7 @@ def _decoded(raw: bytes, encoding: Encoding) -> Iterator[str | Unreadable]:
                 yield Unreadable(f"not valid {encoding.label}", line[:LINE_BYTES].decode(errors="backslashreplace"))
 
 
-def _raw_blocks(stream: BinaryIO, is_cr_break: bool) -> Iterator[bytes | Unreadable]:
+def _raw_blocks(stream: Readable, is_cr_break: bool) -> Iterator[bytes | Unreadable]:
     """Bytes up to the last line break of each chunk; a line of more than ``LINE_BYTES`` is skipped as unreadable."""
     rest = b""
     skipped_head: bytes | None = None
@@ -222,30 +247,39 @@ def _long(head: bytes) -> Unreadable:
     return Unreadable(f"line longer than {LINE_BYTES // (1024 * 1024)} MB", head.decode(errors="backslashreplace"))
 
 
-def _wide_blocks(stream: BinaryIO, encoding: Encoding, source: str, is_cr_break: bool) -> Iterator[str | Unreadable]:
+def _wide_blocks(stream: Readable, encoding: Encoding, source: str, is_cr_break: bool) -> Iterator[str | Unreadable]:
     """Blocks of UTF-16 or UTF-32, re-cut as UTF-8 so that one place knows about long lines."""
     recoded = _Recoded(stream, encoding, source)
-    for raw in _raw_blocks(recoded, is_cr_break):  # type: ignore[arg-type]
+    for raw in _raw_blocks(recoded, is_cr_break):
         yield raw if isinstance(raw, Unreadable) else raw.decode()
+
+
+class Readable(Protocol):
+    """Bytes that are read once from the start."""
+
+    def read(self, num_bytes: int, /) -> bytes:
+        """At most about as many bytes; empty only at the end."""
 
 
 class _Recoded:
     """A byte stream of UTF-16 or UTF-32, read as UTF-8."""
 
-    def __init__(self, stream: BinaryIO, encoding: Encoding, source: str) -> None:
+    def __init__(self, stream: Readable, encoding: Encoding, source: str) -> None:
         self._stream, self._encoding, self._source = stream, encoding, source
         self._decoder = codecs.getincrementaldecoder(encoding.codec)()
+        self._num_bytes = encoding.num_bom_bytes
 
-    def read(self, num_bytes: int) -> bytes:
+    def read(self, num_bytes: int, /) -> bytes:
         """About as many bytes; empty at the end."""
         while True:
             chunk = self._stream.read(num_bytes)
+            self._num_bytes += len(chunk)
             try:
                 text = self._decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
                 raise DataError(
                     f"source `{self._source}`: the file is not valid {self._encoding.label}",
-                    seen=f"{error.reason} before byte {self._stream.tell()}",
+                    seen=f"{error.reason} before byte {self._num_bytes}",
                     next="export the file again as UTF-8, or set `encoding`",
                 ) from None
             if text or not chunk:

@@ -242,7 +242,7 @@ def test_what_a_writer_wrote_is_read_back(
 
 
 @pytest.mark.parametrize(
-    "head", [b"PK\x03\x04rest", b"\x89PNG\r\n\x1a\n", b"PAR1xx", b"SQLite format 3\0", b"\x1f\x8b\x08"]
+    "head", [b"BZh9rest", b"\x89PNG\r\n\x1a\n", b"PAR1xx", b"SQLite format 3\0", b"\xfd7zXZ\0", b"x" * 257 + b"ustar"]
 )
 def test_binary_files_are_named(file: Path, head: bytes) -> None:
     with pytest.raises(DataError, match="not text") as caught:
