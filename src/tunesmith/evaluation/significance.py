@@ -110,7 +110,7 @@ class Resamples:
         value = self.points[predictor][metric]
         draws_S = _defined(table.find(metric, self.task), value, self.draws[predictor][metric])
         low, high = _percentiles(draws_S, confidence)
-        if low == high and self.task == "classify" and value in (0.0, 1.0):
+        if low == high and self.task != "regress" and value in (0.0, 1.0):
             # All rows right, or all wrong: resampling them again says nothing about the next row, Wilson does.
             low, high = wilson(round(value * self.num_rows), self.num_rows, confidence)
         elif self.num_rows < 2:
@@ -157,7 +157,7 @@ class Resamples:
 
     def _p_value(self, metric: Metric, predictor: str, against: str) -> float:
         first_N, second_N = self._predictions[predictor], self._predictions[against]
-        if metric.name in table.SHARES_OF_ROWS:
+        if self.task == "classify" and metric.name in table.SHARES_OF_ROWS:
             is_right_N, is_other_right_N = first_N == self._targets, second_N == self._targets
             return mcnemar(int((is_right_N & ~is_other_right_N).sum()), int((~is_right_N & is_other_right_N).sum()))
         if metric.same_to_it:
@@ -169,7 +169,7 @@ class Resamples:
         if standard_error:
             normal = NormalDist()
             return (normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(POWER)) * standard_error
-        if self.task == "regress":
+        if self.task != "classify":
             return None
         # Equal predictions have no spread to reckon with: as few rows won outright as an exact test could notice.
         return min(1.0, math.ceil(math.log2(2 / (1 - confidence))) / self.num_rows)
@@ -226,7 +226,7 @@ def wilson(num_hits: int, num_rows: int, confidence: float) -> tuple[float, floa
 
 def _cells(task: Task, columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """One row of each cell (K,), and the cell of each row (N,); numbers hardly ever agree, so there a row is a cell."""
-    if task == "regress":
+    if task != "classify":
         every = np.arange(len(columns[0]))
         return every, every.copy()
     codes_NP = np.stack([np.unique(column, return_inverse=True)[1] for column in columns], axis=1)

@@ -49,37 +49,37 @@ def tally(targets: ArrayLike, predictions: ArrayLike, weights: ArrayLike | None 
 
 def accuracy(counts: Tally) -> Floats:
     """The share of rows predicted right."""
-    return _quotient(counts.hits_XC.sum(-1), counts.support_XC.sum(-1))
+    return quotient(counts.hits_XC.sum(-1), counts.support_XC.sum(-1))
 
 
 def precision_per_class(counts: Tally) -> Floats:
     """Of the predictions of a class, the share that is right: (X, C)."""
-    return _quotient(counts.hits_XC, counts.predicted_XC)
+    return quotient(counts.hits_XC, counts.predicted_XC)
 
 
 def recall_per_class(counts: Tally) -> Floats:
     """Of the rows of a class, the share found: (X, C)."""
-    return _quotient(counts.hits_XC, counts.support_XC)
+    return quotient(counts.hits_XC, counts.support_XC)
 
 
 def f1_per_class(counts: Tally) -> Floats:
     """The harmonic mean of precision and recall of a class: (X, C)."""
-    return _quotient(2 * counts.hits_XC, counts.support_XC + counts.predicted_XC)
+    return quotient(2 * counts.hits_XC, counts.support_XC + counts.predicted_XC)
 
 
 def precision_micro(counts: Tally) -> Floats:
     """Precision over all classes pooled; with one label a row it equals the accuracy."""
-    return _quotient(counts.hits_XC.sum(-1), counts.predicted_XC.sum(-1))
+    return quotient(counts.hits_XC.sum(-1), counts.predicted_XC.sum(-1))
 
 
 def recall_micro(counts: Tally) -> Floats:
     """Recall over all classes pooled; with one label a row it equals the accuracy."""
-    return _quotient(counts.hits_XC.sum(-1), counts.support_XC.sum(-1))
+    return quotient(counts.hits_XC.sum(-1), counts.support_XC.sum(-1))
 
 
 def f1_micro(counts: Tally) -> Floats:
     """F1 over all classes pooled; with one label a row it equals the accuracy."""
-    return _quotient(2 * counts.hits_XC.sum(-1), (counts.support_XC + counts.predicted_XC).sum(-1))
+    return quotient(2 * counts.hits_XC.sum(-1), (counts.support_XC + counts.predicted_XC).sum(-1))
 
 
 def precision_macro(counts: Tally) -> Floats:
@@ -129,14 +129,15 @@ def _sum_per_class(codes_N: NDArray[np.int64], weights_XN: Floats, num_classes: 
     return sums_XC
 
 
-def _quotient(above: Floats, below: Floats) -> Floats:
+def quotient(above: Floats, below: Floats) -> Floats:
+    """The quotient, 0 where there is nothing to divide by."""
     return np.divide(above, below, out=np.zeros(np.shape(above)), where=below != 0)
 
 
 def _macro(values_XC: Floats, counts: Tally) -> Floats:
     num_seen_X = ((counts.support_XC + counts.predicted_XC) > 0).sum(-1)
-    return _quotient(values_XC.sum(-1), num_seen_X.astype(float))
+    return quotient(values_XC.sum(-1), num_seen_X.astype(float))
 
 
 def _weighted(values_XC: Floats, counts: Tally) -> Floats:
-    return _quotient((values_XC * counts.support_XC).sum(-1), counts.support_XC.sum(-1))
+    return quotient((values_XC * counts.support_XC).sum(-1), counts.support_XC.sum(-1))

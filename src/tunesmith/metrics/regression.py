@@ -20,11 +20,16 @@ EQUAL = 1e-13
 
 @dataclass(frozen=True)
 class Pairs:
-    """Targets and predictions (N,) and how often each row counts (X, N)."""
+    """Targets and predictions, (N,) or (N, K) for several targets, and how often each row counts (X, N)."""
 
     targets_N: Floats
     predictions_N: Floats
     weights_XN: Floats
+
+    def by_target(self) -> list[Pairs]:
+        """The pairs of each of several targets."""
+        columns = zip(self.targets_N.T, self.predictions_N.T, strict=True)
+        return [Pairs(target_N, predicted_N, self.weights_XN) for target_N, predicted_N in columns]
 
 
 def pairs(targets: ArrayLike, predictions: ArrayLike, weights: ArrayLike | None = None) -> Pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tunesmith.core.errors import RecipeError
-from tunesmith.metrics import classification, regression
+from tunesmith.metrics import classification, multilabel, regression
+from tunesmith.metrics.regression import Pairs
 
 Task = Literal["classify", "tag", "regress"]
 
@@ -41,7 +43,31 @@ class Metric:
 
 
 def _ranks(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    if values_N.ndim == 2:
+        return np.stack([_ranks(column_N) for column_N in values_N.T], axis=1)
     return regression.midranks(values_N, np.ones(len(values_N)))
+
+
+def _standardized(values_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    if values_N.ndim == 2:
+        return np.stack([regression.standardized(column_N) for column_N in values_N.T], axis=1)
+    return regression.standardized(values_N)
+
+
+def _over_targets(compute: Callable[[Pairs], NDArray[np.float64]]) -> Callable[[Pairs], NDArray[np.float64]]:
+    """A metric of one target made the mean over several; nan where one of them has no value."""
+
+    @functools.wraps(compute)
+    def over_targets(rows: Pairs) -> NDArray[np.float64]:
+        if rows.targets_N.ndim == 1:
+            return compute(rows)
+        return np.asarray(np.mean([compute(one) for one in rows.by_target()], axis=0))
+
+    return over_targets
+
+
+def _regress(name: str, compute: Callable[[Pairs], NDArray[np.float64]], **more: Any) -> Metric:
+    return Metric(name, "regress", _over_targets(compute), **more)
 
 
 _CONSTANT = "all targets or all predictions are equal, so there is nothing to correlate"
@@ -57,29 +83,44 @@ _ALL = [
     Metric("recall_macro", "classify", classification.recall_macro),
     Metric("recall_micro", "classify", classification.recall_micro),
     Metric("recall_weighted", "classify", classification.recall_weighted),
-    Metric("mse", "regress", regression.mse, higher_is_better=False),
-    Metric("rmse", "regress", regression.rmse, higher_is_better=False),
-    Metric("mae", "regress", regression.mae, higher_is_better=False),
-    Metric("r2", "regress", regression.r2, undefined="all targets are equal, so there is no variance to explain"),
-    Metric("pearson", "regress", regression.pearson, undefined=_CONSTANT, same_to_it=regression.standardized),
-    Metric("spearman", "regress", regression.spearman, undefined=_CONSTANT, same_to_it=_ranks),
+    Metric("f1_macro", "tag", multilabel.f1_macro),
+    Metric("f1_micro", "tag", multilabel.f1_micro),
+    Metric("f1_samples", "tag", multilabel.f1_samples),
+    Metric("precision_macro", "tag", multilabel.precision_macro),
+    Metric("precision_micro", "tag", multilabel.precision_micro),
+    Metric("recall_macro", "tag", multilabel.recall_macro),
+    Metric("recall_micro", "tag", multilabel.recall_micro),
+    Metric("subset_accuracy", "tag", multilabel.subset_accuracy),
+    Metric("hamming_loss", "tag", multilabel.hamming_loss, higher_is_better=False),
+    Metric("average_precision", "tag", multilabel.average_precision, undefined="no row has any label"),
+    _regress("mse", regression.mse, higher_is_better=False),
+    _regress("rmse", regression.rmse, higher_is_better=False),
+    _regress("mae", regression.mae, higher_is_better=False),
+    _regress("r2", regression.r2, undefined="all targets are equal, so there is no variance to explain"),
+    _regress("pearson", regression.pearson, undefined=_CONSTANT, same_to_it=_standardized),
+    _regress("spearman", regression.spearman, undefined=_CONSTANT, same_to_it=_ranks),
 ]
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
-"""Every metric by its name."""
+METRICS: dict[str, Metric] = {one.name: next(two for two in _ALL if two.name == one.name) for one in _ALL}
+"""A metric by its name alone, whatever the task: tasks that share a name agree in direction."""
 
 SHARES_OF_ROWS = frozenset({"accuracy", "f1_micro", "precision_micro", "recall_micro"})
-"""With one label a row these are one number: the share of rows predicted right."""
+"""With one label a row (``classify``) these are one number: the share of rows predicted right."""
 
-PRIMARY: dict[Task, str] = {"classify": "f1_macro", "regress": "mse"}
+PRIMARY: dict[Task, str] = {"classify": "f1_macro", "tag": "f1_macro", "regress": "mse"}
 """The metric a verdict rests on where the recipe names none. Macro F1 does not let a frequent class hide a rare one.
 Mean squared error is what regression trains, and, unlike a correlation, it has a value for the constant ``mean``
-baseline and punishes predictions that are off in level or scale."""
+baseline and punishes predictions that are off in level or scale. Of several targets it is the mean over targets, each
+in deviations of its training rows, so that no target counts more for being written in smaller units."""
+
+WATCHED: dict[Task, str] = {**PRIMARY, "tag": "average_precision"}
+"""The metric that chooses the best checkpoint where the recipe names none. For ``tag`` one that needs no threshold: the
+thresholds are tuned on the same rows afterwards, and at 0.5 a rare label scores 0 long after it is ranked well."""
 
 
 def of_task(task: Task) -> dict[str, Metric]:
     """The metrics of a task by name."""
-    return {name: metric for name, metric in METRICS.items() if metric.task == task}
+    return {metric.name: metric for metric in _ALL if metric.task == task}
 
 
 def scores(task: Task, targets: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
@@ -103,4 +144,11 @@ def find(name: str, task: Task) -> Metric:
 
 def summarize(task: Task, targets: ArrayLike, predictions: ArrayLike, weights: ArrayLike | None = None) -> Any:
     """What every metric of a task is computed from; ``weights`` (X, N) say how often each row counts."""
-    return (classification.tally if task == "classify" else regression.pairs)(targets, predictions, weights)
+    return _SUMMARIES[task](targets, predictions, weights)
+
+
+_SUMMARIES: dict[Task, Callable[..., Any]] = {
+    "classify": classification.tally,
+    "tag": multilabel.tags,
+    "regress": regression.pairs,
+}
