@@ -7,7 +7,6 @@ A row counts as often as its weight says, so that a resample is a vector of weig
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +71,11 @@ def average_precision(counts: Steps) -> float:
     return float((np.diff(recall_P) * precision_P[1:]).sum())
 
 
-def one_against_rest(probabilities_NC: Floats, targets_N: NDArray[Any], labels: tuple[str, ...]) -> dict[str, Steps]:
+def one_against_rest(probabilities_NC: Floats, belongs_NC: Bools) -> list[Steps]:
     """The steps of every label against all others."""
-    return {label: steps(targets_N == label, probabilities_NC[:, place]) for place, label in enumerate(labels)}
+    return [steps(belongs_NC[:, at], probabilities_NC[:, at]) for at in range(probabilities_NC.shape[1])]
 
 
-def pooled(probabilities_NC: Floats, targets_N: NDArray[Any], labels: tuple[str, ...]) -> Steps:
+def pooled(probabilities_NC: Floats, belongs_NC: Bools) -> Steps:
     """The steps of all (row, label) pairs together: the micro average."""
-    belongs_NC = targets_N[:, None] == np.array(labels)[None, :]
     return steps(belongs_NC.ravel(), probabilities_NC.ravel())

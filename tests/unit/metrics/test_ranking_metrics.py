@@ -26,7 +26,8 @@ def test_parity_with_scikit_learn() -> None:
     from sklearn import metrics
 
     probabilities, targets = made_up()
-    by_label = ranking.one_against_rest(probabilities, targets, LABELS)
+    binary = targets[:, None] == np.array(LABELS)
+    by_label = dict(zip(LABELS, ranking.one_against_rest(probabilities, binary), strict=True))
     for place, label in enumerate(LABELS):
         belongs, scores = targets == label, probabilities[:, place]
         assert ranking.auroc(by_label[label]) == pytest.approx(metrics.roc_auc_score(belongs, scores), abs=1e-12)
@@ -35,8 +36,7 @@ def test_parity_with_scikit_learn() -> None:
         alarms, hits, _ = metrics.roc_curve(belongs, scores, drop_intermediate=False)
         ours = ranking.roc(by_label[label])
         assert ours[0] == pytest.approx(alarms) and ours[1] == pytest.approx(hits)
-    micro = ranking.pooled(probabilities, targets, LABELS)
-    binary = targets[:, None] == np.array(LABELS)
+    micro = ranking.pooled(probabilities, binary)
     assert ranking.auroc(micro) == pytest.approx(metrics.roc_auc_score(binary, probabilities, average="micro"))
 
 
