@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import RecipeError
 
-Table = Literal["stage", "source", "method", "trainable", "optimizer", "builder", "baseline", "engine", "metric"]
+Table = Literal["stage", "source", "augmentation", "method", "trainable", "optimizer", "builder", "baseline", "engine", "metric", "searcher"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ _ROWS: list[Wire] = [
     _row("stage", "features", "training.features:Features", "training.config:FeaturesConfig", "Runs the frozen base once over every row", is_heavy=True),
     _row("stage", "label_errors", "data.labels.errors:LabelErrors", "data.labels.config:LabelErrorsConfig", "Looks for labels that are likely wrong", is_heavy=True),
     _row("stage", "without_suspects", "data.labels.remove:WithoutSuspects", "data.labels.config:WithoutSuspectsConfig", "Removes training rows whose label is likely wrong"),
+    _row("stage", "augment", "data.augment.stage:Augment", "data.augment.config:AugmentConfig", "Makes training rows from training rows"),
+    _row("stage", "layers", "training.layers:Layers", "training.config:LayersConfig", "Runs the layers below the trained ones once over every row", is_heavy=True),
     _row("stage", "baselines", "evaluation.baselines.stage:Baselines", "evaluation.config:BaselinesConfig", "Fits the cheap baselines a model must beat", is_heavy=True),
+    _row("stage", "tune", "training.tune:Tune", "training.tune_config:TuneStageConfig", "Searches for better settings on the validation rows", is_heavy=True),
     _row("stage", "train", "training.stage:Train", "training.config:TrainStageConfig", "Fine-tunes the model", is_heavy=True),
     _row("stage", "evaluate", "evaluation.stage:Evaluate", "evaluation.config:EvaluateStageConfig", "Measures the model against the baselines", is_heavy=True),
 
@@ -55,21 +58,38 @@ _ROWS: list[Wire] = [
     _row("source", "jsonl", "data.sources.jsonl:JsonlSource", "data.sources.jsonl:JsonlConfig", "One JSON object a line"),
     _row("source", "sql", "data.sources.sql:SqlSource", "data.sources.sql:SqlConfig", "A table or query of any database SQLAlchemy reaches"),
 
+    _row("augmentation", "typos", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "Typing errors"),
+    _row("augmentation", "case", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "Lower, upper or mixed letter case"),
+    _row("augmentation", "whitespace", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "Spaces doubled or lost"),
+    _row("augmentation", "truncation", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "The end cut off"),
+    _row("augmentation", "lookalikes", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "Letters of other scripts that look the same"),
+    _row("augmentation", "punctuation", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "No punctuation"),
+    _row("augmentation", "synonyms", "data.augment.synonyms:Synonyms", "data.augment.config:SynonymsConfig", "Words of a list replaced by others that mean the same"),
+    _row("augmentation", "slots", "data.augment.slots:Slots", "data.augment.config:SlotsConfig", "Values replaced by others of the same kind"),
+
     _row("method", "classify", "training.methods.classify:Classify", "training.methods.config:ClassifyConfig", "One label per text: cross-entropy"),
     _row("method", "regress", "training.methods.regress:Regress", "training.methods.config:RegressConfig", "One number per text: squared error"),
 
     _row("trainable", "full", "training.trainables.full:Full", "training.trainables.config:FullConfig", "Every weight learns"),
     _row("trainable", "head", "training.trainables.head:HeadOnly", "training.trainables.config:HeadConfig", "Only a new head learns; the base runs once"),
+    _row("trainable", "top_layers", "training.trainables.top_layers:TopLayers", "training.trainables.config:TopLayersConfig", "The top layers and a new head learn; those below run once"),
+    _row("trainable", "lora", "training.trainables.lora:Lora", "training.trainables.config:LoraConfig", "Low-rank adapters beside frozen weights learn"),
 
     _row("optimizer", "adamw", "training.optimizers:adamw", "training.optimizer_config:AdamWConfig", "Adam with decoupled weight decay"),
     _row("optimizer", "adam", "training.optimizers:adam", "training.optimizer_config:AdamConfig", "Adam, weight decay in the gradient"),
     _row("optimizer", "sgd", "training.optimizers:sgd", "training.optimizer_config:SgdConfig", "Stochastic gradient descent with momentum"),
+    _row("optimizer", "rmsprop", "training.optimizers:rmsprop", "training.optimizer_config:RmsPropConfig", "Gradient over its running root mean square"),
+    _row("optimizer", "adafactor", "training.optimizers:adafactor", "training.optimizer_config:AdafactorConfig", "Adam's squares as rows and columns: little memory"),
+    _row("optimizer", "lion", "training.optimizers:lion", "training.optimizer_config:LionConfig", "The sign of a momentum: one state a weight"),
 
     _row("baseline", "majority", "evaluation.baselines.majority:Majority", None, "The most frequent label of the training rows"),
     _row("baseline", "mean", "evaluation.baselines.mean:Mean", None, "The mean target of the training rows"),
     _row("baseline", "base_centroid", "evaluation.baselines.base_centroid:BaseCentroid", None, "Nearest class mean in the frozen base's space"),
     _row("baseline", "base_ridge", "evaluation.baselines.base_ridge:BaseRidge", None, "Ridge regression on the frozen base's features"),
     _row("baseline", "tfidf", "evaluation.baselines.tfidf:Tfidf", None, "TF-IDF with logistic or ridge regression"),
+
+    _row("searcher", "tpe", "tuning.search:halving", "tuning.config:TpeConfig", "Draws near good trials and pauses most of them early"),
+    _row("searcher", "random", "tuning.search:random", "tuning.config:RandomConfig", "Draws at random and trains every trial to its end"),
 
     _row("engine", "transformers", "engines.transformers:TransformersEngine", None, "Runs a model in this process"),
 ]
