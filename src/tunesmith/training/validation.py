@@ -43,15 +43,25 @@ class Watch:
         value = self.value(values)
         if not math.isfinite(value) or best is None:
             return math.isfinite(value)
-        known = table.METRICS.get(self.metric)
-        # A score that a method brings itself is better when higher; a loss is not.
-        is_higher_better = self.metric != "loss" if known is None else known.higher_is_better
-        gain = value - best if is_higher_better else best - value
+        gain = value - best if self.higher_is_better else best - value
         return gain > self.min_delta
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Which way is better; a score that a method brings itself is better when higher, a loss is not."""
+        known = table.METRICS.get(self.metric)
+        return self.metric != "loss" if known is None else known.higher_is_better
 
 
 def evaluate(method: Method, networks: Networks, rows: Sequence[Row], budget_tokens: int) -> dict[str, float]:
     """The mean loss of the first objective and the method's scores over the rows, without dropout."""
+    return answers(method, networks, rows, budget_tokens)[0]
+
+
+def answers(
+    method: Method, networks: Networks, rows: Sequence[Row], budget_tokens: int
+) -> tuple[dict[str, float], np.ndarray | None]:
+    """The values of ``evaluate`` and the model's outputs (rows, ...); None where it was not asked once for each row."""
     networks.train(False)
     objective = method.objectives()[0]
     total, weight = 0.0, 0.0
@@ -75,6 +85,9 @@ def evaluate(method: Method, networks: Networks, rows: Sequence[Row], budget_tok
             if seen:
                 outputs.update(zip(part, seen[-1].double().numpy(), strict=True))
     values = {"loss": total / weight if weight else 0.0}
-    if isinstance(method, HasScores) and len(outputs) == len(rows):
-        values |= dict(method.scores(np.stack([outputs[place] for place in range(len(rows))]), rows))
-    return values
+    if not rows or len(outputs) < len(rows):
+        return values, None
+    found = np.stack([outputs[place] for place in range(len(rows))])
+    if isinstance(method, HasScores):
+        values |= dict(method.scores(found, rows))
+    return values, found
