@@ -52,11 +52,13 @@ _ROWS: list[Wire] = [
     _row("stage", "baselines", "evaluation.baselines.stage:Baselines", "evaluation.config:BaselinesConfig", "Fits the cheap baselines a model must beat", is_heavy=True),
     _row("stage", "tune", "training.tune:Tune", "training.tune_config:TuneStageConfig", "Searches for better settings on the validation rows", is_heavy=True),
     _row("stage", "train", "training.stage:Train", "training.config:TrainStageConfig", "Fine-tunes the model", is_heavy=True),
+    _row("stage", "keep", "evaluation.keep:Keep", "evaluation.keep_config:KeepConfig", "Keeps the model of augmented rows if it is better", is_heavy=True),
     _row("stage", "evaluate", "evaluation.stage:Evaluate", "evaluation.config:EvaluateStageConfig", "Measures the model against the baselines", is_heavy=True),
 
     _row("source", "csv", "data.sources.csv:CsvSource", "data.sources.csv:CsvConfig", "Comma, semicolon or tab separated text"),
     _row("source", "jsonl", "data.sources.jsonl:JsonlSource", "data.sources.jsonl:JsonlConfig", "One JSON object a line"),
     _row("source", "sql", "data.sources.sql:SqlSource", "data.sources.sql:SqlConfig", "A table or query of any database SQLAlchemy reaches"),
+    _row("source", "http", "data.sources.http:HttpSource", "data.sources.http:HttpConfig", "An HTTP API that answers with JSON, page by page"),
 
     _row("augmentation", "typos", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "Typing errors"),
     _row("augmentation", "case", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "Lower, upper or mixed letter case"),

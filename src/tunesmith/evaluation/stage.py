@@ -3,50 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tunesmith.core.engine import Request, Stream
-from tunesmith.core.errors import DataError, StepError
+from tunesmith.core.errors import DataError
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.evaluation import gate as gates
+from tunesmith.evaluation.answering import OpenEngine, answered, open_transformers
 from tunesmith.evaluation.config import EvaluateStageConfig, check_gate, default_gate
 from tunesmith.evaluation.gate import MODEL
 from tunesmith.evaluation.predictions import Predictions, decided
 from tunesmith.evaluation.significance import Resamples, Undefined
 from tunesmith.metrics import classification, table
 from tunesmith.models.manifest import Decision
-
-PROGRESS_ROWS = 32
-"""Rows between two reports of progress."""
-
-
-class Predictor(Protocol):
-    """An opened engine that knows its labels."""
-
-    labels: list[str]
-
-    def submit(self, request: Request) -> Stream:
-        """The stream of answers to a request."""
-
-    def close(self) -> None:
-        """Free the model's memory."""
-
-
-OpenEngine = Callable[[Path, Path], Predictor]
-
-
-def open_transformers(model: Path, base: Path) -> Predictor:
-    """The model in this process; ``base`` holds its encoder where only a head was trained."""
-    from tunesmith.engines.transformers import TransformersEngine
-
-    return TransformersEngine.open(model, base)
 
 
 class Evaluate:
@@ -71,7 +46,21 @@ class Evaluate:
         check_gate(rules, self.config.task, list(baselines))
 
         decision = Decision.model_validate(given["model"].facts.get("decision", {}))
-        answers = self._predict(given["model"].path, given["base"].path, decision, test["text"].to_list(), context)
+        engine = self.open_engine(given["model"].path, given["base"].path)
+        try:
+            texts = test["text"].to_list()
+            given_answers = answered(engine, texts, context, "predicting the test rows")
+            labels = engine.labels
+        finally:
+            engine.close()
+        answers = decided(
+            self.config.task,
+            labels,
+            decision,
+            given_answers.values_NC,
+            given_answers.num_cut_N,
+            given_answers.score_N,
+        )
         targets_N = np.array(test["label"].to_list(), dtype=str if self.config.task == "classify" else float)
         scores = Resamples(
             self.config.task,
@@ -97,35 +86,6 @@ class Evaluate:
         }
         _write(context.out / "report", facts, _frame(test, answers, baselines))
         return {"report": facts}
-
-    def _predict(
-        self, model: Path, base: Path, decision: Decision, texts: list[str], context: StepContext
-    ) -> Predictions:
-        """The model's answers; a text without one is an error, never a gap."""
-        engine = self.open_engine(model, base)
-        try:
-            stream = engine.submit(Request("predict", texts))
-            values: list[tuple[float, ...] | None] = [None] * len(texts)
-            cut_tokens = np.zeros(len(texts), int)
-            for done, answer in enumerate(stream, start=1):
-                values[answer.index] = answer.values
-                cut_tokens[answer.index] = answer.num_truncated_tokens
-                if done % PROGRESS_ROWS == 0 or done == len(texts):
-                    context.progress(done, len(texts), "rows", "predicting the test rows")
-                    context.check_cancelled()
-            labels = tuple(engine.labels)
-        finally:
-            engine.close()
-        values_NC = np.array([value for value in values if value is not None], float)
-        if len(values_NC) < len(texts):
-            raise StepError("the engine left texts unanswered", seen=f"{len(values_NC)} answers, {len(texts)} texts")
-        if not np.isfinite(values_NC).all():
-            raise StepError(
-                "the model answers with numbers that are not finite",
-                seen=f"{int((~np.isfinite(values_NC)).any(1).sum())} of {len(texts)} rows",
-                next="train again with a lower learning rate",
-            )
-        return decided(self.config.task, labels, decision, values_NC, cut_tokens)
 
 
 def _baselines(path: Path, test: pl.DataFrame) -> dict[str, NDArray[Any]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from tunesmith.core import wiring
+from tunesmith.core import digests, wiring
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
@@ -21,7 +22,7 @@ from tunesmith.selection.locate import locate
 def flow_of(recipe: Recipe) -> Flow:
     """The steps of a run in their order; reads the fingerprints of sources and of the base model."""
     flow = Flow()
-    for part in (_ingest, _prepare, _base, _features, _label_errors, _baselines, _train, _evaluate):
+    for part in (_ingest, _prepare, _base, _features, _label_errors, _baselines, _layers, _tune, _train, _augment, _evaluate):
         part(recipe, flow)
     return flow
 
@@ -36,15 +37,18 @@ class Flow:
         self.specs: list[StepSpec] = []
         self.datasets: dict[str, From] = {}
         """By source, in the recipe's order."""
+        self.variant = ""
+        """Ends the names of steps that are run a second time, on other rows."""
         self.at: dict[str, From] = {}
         """``splits``, ``base``, ``activations``, ``baselines``, ``model`` …: the output that later steps read; in the
         end, what the run made."""
 
     def add(
         self, name: str, kind: str, config: Config, given: Mapping[str, From] | None = None, fingerprint: str = ""
-    ) -> None:
-        """Append a step."""
-        self.specs.append(StepSpec(name, kind, config, given or {}, fingerprint))
+    ) -> str:
+        """Append a step and return its name."""
+        self.specs.append(StepSpec(name + self.variant, kind, config, given or {}, fingerprint))
+        return name + self.variant
 
     def given(self, *names: str) -> dict[str, From]:
         """The current outputs of these names."""
@@ -74,10 +78,10 @@ def _base(recipe: Recipe, flow: Flow) -> None:
 
 
 def _features(recipe: Recipe, flow: Flow) -> None:
-    is_needed = recipe.for_train().trainable.needs_features or recipe.data.label_errors is not None
+    is_needed = "activations" in _needs(recipe) or recipe.data.label_errors is not None
     if is_needed or _baselines_need_features(recipe):
-        flow.add("features", "features", recipe.for_features(), flow.given("base", "splits"))
-        flow.at["activations"] = From("features", "activations")
+        step = flow.add("features", "features", recipe.for_features(), flow.given("base", "splits"))
+        flow.at["activations"] = From(step, "activations")
 
 
 def _label_errors(recipe: Recipe, flow: Flow) -> None:
@@ -102,16 +106,67 @@ def _baselines(recipe: Recipe, flow: Flow) -> None:
     flow.at["baselines"] = From("baselines", "baselines")
 
 
+def _layers(recipe: Recipe, flow: Flow) -> None:
+    train = next((one for one in recipe.phases() if "layers" in one.trainable.needs), None)
+    if train is not None:
+        step = flow.add("layers", "layers", train.layers(), flow.given("base", "splits"))
+        flow.at["layers"] = From(step, "activations")
+
+
+def _tune(recipe: Recipe, flow: Flow) -> None:
+    config = recipe.for_tune()
+    if config is not None:
+        step = flow.add("tune", "tune", config, flow.given("base", "splits", *_needs(recipe)))
+        flow.at["settings"] = From(step, "settings")
+
+
 def _train(recipe: Recipe, flow: Flow) -> None:
-    train = recipe.for_train()
-    needed = ("base", "splits", "activations") if train.trainable.needs_features else ("base", "splits")
-    flow.add("train", "train", train, flow.given(*needed))
-    flow.at |= {"model": From("train", "model"), "history": From("train", "history")}
+    given = flow.given("base", "splits", *_needs(recipe))
+    # Settings that tuning found stand in for the recipe's own.
+    given |= {name: one for name, one in flow.at.items() if name == "settings"}
+    step = flow.add("train", "train", recipe.for_train(), given)
+    flow.at |= {"model": From(step, "model"), "history": From(step, "history")}
+
+
+def _augment(recipe: Recipe, flow: Flow) -> None:
+    """Train again with more rows, and keep that model only if the validation rows show a gain."""
+    config = recipe.data.augment
+    if config is None:
+        return
+    plain = dict(flow.at)
+    files = [Path(one.path) for one in config.methods if hasattr(one, "path")]
+    flow.add(
+        "augment", "augment", config, flow.given("splits"), "".join(map(digests.of_file, filter(Path.is_file, files)))
+    )
+    flow.at["splits"] = From("augment", "splits")
+    flow.variant = ":augmented"
+    if "activations" in _needs(recipe):
+        _features(recipe, flow)
+    _layers(recipe, flow)
+    _train(recipe, flow)
+    flow.variant = ""
+    augmented = flow.at
+    given = {
+        "plain": plain["model"],
+        "plain_history": plain["history"],
+        "augmented": augmented["model"],
+        "augmented_history": augmented["history"],
+        "base": plain["base"],
+        "splits": augmented["splits"],
+    }
+    flow.add("keep", "keep", recipe.for_keep(), given)
+    # What proves the model, and what its baselines learned from, are the rows as they came.
+    flow.at = plain | {name: From("keep", name) for name in ("model", "history", "augmentation")}
 
 
 def _evaluate(recipe: Recipe, flow: Flow) -> None:
     flow.add("evaluate", "evaluate", recipe.for_evaluate(), flow.given("model", "base", "splits", "baselines"))
     flow.at["report"] = From("evaluate", "report")
+
+
+def _needs(recipe: Recipe) -> tuple[str, ...]:
+    """What training reads besides base and splits, whatever kind tuning may choose."""
+    return tuple(dict.fromkeys(name for one in recipe.phases() for name in one.trainable.needs))
 
 
 def _baselines_need_features(recipe: Recipe) -> bool:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from tunesmith.core import wiring
 from tunesmith.core.errors import RecipeError
+from tunesmith.data.sources.config import LABEL_COLUMN
 from tunesmith.evaluation.config import BASELINES, check_gate
 from tunesmith.metrics import table
 from tunesmith.recipe.problems import Problem
 from tunesmith.recipe.yaml12 import Path
+from tunesmith.training import tune_config
 
 if TYPE_CHECKING:
     from tunesmith.recipe.recipe import Recipe
@@ -23,7 +25,7 @@ LOSS = "loss"
 
 def problems(recipe: Recipe) -> Iterator[Problem]:
     """Everything in a recipe that does not go together."""
-    for check in (_sources, _columns, _split, _label_errors, _method, _early_stopping, _baselines, _gate):
+    for check in (_sources, _labels, _columns, _split, _label_errors, _augment, _method, _early_stopping, _tune, _baselines, _gate):
         yield from check(recipe)
 
 
@@ -38,12 +40,52 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
                 next="give each source a name of its own: lineage and reports tell them apart by it",
             )
         for role in ("text", "label"):
-            if source.columns and role not in source.columns:
+            has_parts = role == "label" and any(left.startswith(LABEL_COLUMN) for left in source.columns)
+            if source.columns and role not in source.columns and not has_parts:
                 yield Problem(
                     ("data", "sources", index, "columns"),
                     f"the source `{source.name}` says which columns to read, and none of them is the {role}",
                     seen=", ".join(f"{left}: {right}" for left, right in source.columns.items()),
                     next=f"add `{role}: <the column's name>`",
+                )
+
+
+def _labels(recipe: Recipe) -> Iterator[Problem]:
+    """Several label columns need a task that has several answers; a decision needs the task it is about."""
+    if recipe.task == "classify" and len(recipe.label_columns) > 0:
+        yield Problem(
+            ("task",),
+            "`classify` gives a text one label, and the recipe maps a list of columns to it",
+            seen=", ".join(recipe.label_columns),
+            next="write `task: tag` for any number of labels, or map one column to `label`",
+        )
+    mixed = [one.name for one in recipe.data.sources if one.columns and "label" in one.columns]
+    if recipe.task == "regress" and len(recipe.label_columns) > 1 and mixed:
+        yield Problem(
+            ("data", "sources"),
+            "some sources map one target and others several",
+            seen=f"one in {', '.join(mixed)}; elsewhere {', '.join(recipe.label_columns)}",
+            next="give every source the same list under `columns: {label: [...]}`",
+        )
+    if recipe.decision.reject is not None and recipe.task != "classify":
+        yield Problem(
+            ("decision", "reject"),
+            f"rejection is of `classify`; `{recipe.task}` "
+            + ("gives a text no label where it knows none" if recipe.task == "tag" else "always gives a number"),
+            next="leave `decision.reject` out",
+        )
+    may_be_given = any(one.split == "validation" or "split" in one.columns for one in recipe.data.sources)
+    if recipe.data.split.validation == 0 and not may_be_given:
+        asked = [("reject", recipe.decision.reject is not None)]
+        asked += [("thresholds", recipe.task == "tag" and not isinstance(recipe.decision.thresholds, float))]
+        for key, is_asked in asked:
+            if is_asked:
+                yield Problem(
+                    ("decision", key),
+                    "it is calibrated on validation rows, and there are none",
+                    seen="data.split.validation: 0",
+                    next="write `data: {split: {validation: 0.1}}`"
+                    + (", or a number for `decision.thresholds`" if key == "thresholds" else ""),
                 )
 
 
@@ -88,6 +130,32 @@ def _label_errors(recipe: Recipe) -> Iterator[Problem]:
         )
 
 
+def _augment(recipe: Recipe) -> Iterator[Problem]:
+    augment = recipe.data.augment
+    if augment is None:
+        return
+    if augment.labels_below is not None and recipe.task != "classify":
+        yield Problem(
+            ("data", "augment", "labels_below"),
+            f"rare labels are counted where every row has one label, and the task is `{recipe.task}`",
+            seen=f"labels_below: {augment.labels_below}",
+            next="leave `labels_below` out: every row is used",
+        )
+    if not _has_validation(recipe):
+        yield Problem(
+            ("data", "augment"),
+            "augmentation is kept only if the validation rows show a gain, and there are none",
+            seen="data.split.validation: 0",
+            next="write `data: {split: {validation: 0.1}}`, or leave `data.augment` out",
+        )
+
+
+def _has_validation(recipe: Recipe) -> bool:
+    sources = recipe.data.sources
+    may_be_given = any(one.split == "validation" or "split" in one.columns or not one.columns for one in sources)
+    return recipe.data.split.validation > 0 or may_be_given
+
+
 def _method(recipe: Recipe) -> Iterator[Problem]:
     yield from _from_error(("train", "method"), recipe.for_train)
 
@@ -96,9 +164,7 @@ def _early_stopping(recipe: Recipe) -> Iterator[Problem]:
     stopping = recipe.train.early_stopping
     if stopping is None:
         return
-    sources = recipe.data.sources
-    may_be_given = any(one.split == "validation" or "split" in one.columns or not one.columns for one in sources)
-    if recipe.data.split.validation == 0 and not may_be_given:
+    if not _has_validation(recipe):
         yield Problem(
             ("train", "early_stopping"),
             "early stopping looks at validation rows, and there are none",
@@ -108,6 +174,29 @@ def _early_stopping(recipe: Recipe) -> Iterator[Problem]:
     if stopping.metric not in (None, LOSS):
         metric = stopping.metric
         yield from _from_error(("train", "early_stopping", "metric"), lambda: table.find(metric, recipe.task))
+
+
+def _tune(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.tune is None or list(_method(recipe)):
+        return
+    if not _has_validation(recipe):
+        yield Problem(
+            ("tune",),
+            "tuning looks at validation rows, and there are none",
+            seen="data.split.validation: 0",
+            next="write `data: {split: {validation: 0.1}}`, or leave `tune` out",
+        )
+    space = recipe.tune.space or {}
+    found = [
+        problem
+        for key in space
+        for problem in _from_error(
+            ("tune", "space", key), partial(tune_config.resolve, recipe.train, recipe.task, space, key)
+        )
+    ]
+    yield from found
+    if not found:
+        yield from _from_error(("tune", "space"), recipe.phases)
 
 
 def _baselines(recipe: Recipe) -> Iterator[Problem]:

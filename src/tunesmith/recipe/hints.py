@@ -17,7 +17,6 @@ from tunesmith.recipe.yaml12 import Document, Path
 from tunesmith.recipe.yaml_write import flow
 
 LATER: Mapping[str, str] = {
-    "tune": "searching for settings",
     "monitor": "monitoring",
     "explain": "explanations",
     "release": "releases with approval",

@@ -16,7 +16,7 @@ from tunesmith.recipe.problems import Problem, dotted, error_of
 from tunesmith.recipe.recipe import Recipe
 
 ENVIRONMENT = re.compile(r"\$\{env:([^}]*)\}")
-ENVIRONMENT_KEYS = frozenset({"url"})
+ENVIRONMENT_KEYS = frozenset({"url", "token", "password"})
 """The only keys whose values may refer to an environment variable; the value is looked up when it is used."""
 SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:|[A-Za-z]:[\\/])([^?]+)(.*)", re.DOTALL)
 NO_SLUG = re.compile(r"[^a-z0-9_.-]+")
@@ -155,7 +155,10 @@ def _misplaced_references(value: Any, path: yaml12.Path) -> Iterator[Problem]:
 def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe with the paths of sources and model made absolute."""
     sources = tuple(_source_at(source, folder) for source in recipe.data.sources)
-    data = recipe.data.model_copy(update={"sources": sources})
+    augment = recipe.data.augment
+    if augment is not None:
+        augment = augment.model_copy(update={"methods": tuple(_source_at(one, folder) for one in augment.methods)})
+    data = recipe.data.model_copy(update={"sources": sources, "augment": augment})
     return recipe.model_copy(update={"data": data, "model": _model_at(recipe.model, folder)})
 
 

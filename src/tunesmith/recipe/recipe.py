@@ -10,8 +10,11 @@ from pydantic_core import PydanticCustomError
 
 from tunesmith.core.config import Config
 from tunesmith.core.kinds import gathered, one_of
+from tunesmith.data.augment.config import AugmentConfig
 from tunesmith.data.labels.config import LabelErrorsConfig
+from tunesmith.data.targets_config import LabelsConfig
 from tunesmith.data.prepare_config import CleanConfig, PrepareConfig, Rule, SplitConfig
+from tunesmith.data.sources.config import LABEL_COLUMN
 from tunesmith.evaluation.config import (
     BASELINES,
     BaselinesConfig,
@@ -20,7 +23,11 @@ from tunesmith.evaluation.config import (
     GateRule,
     default_gate,
 )
+from tunesmith.evaluation.keep_config import KeepConfig
+from tunesmith.training.decision_config import DecisionConfig
 from tunesmith.training.config import FeaturesConfig, TrainConfig, TrainStageConfig
+from tunesmith.training.tune_config import TuneStageConfig, default_space, phases, resolved
+from tunesmith.tuning.config import TuneConfig
 
 if TYPE_CHECKING:
     from tunesmith.data.sources.config import SourceConfig as AnySource
@@ -49,9 +56,14 @@ class DataSection(Config):
     """What valid rows look like; a row that breaks a rule is put in quarantine with the reason. Default: no rules."""
     split: Annotated[SplitConfig, Gathered] = SplitConfig()
     """How rows are divided into training, validation and test rows. Splits that are given stay as given."""
+    labels: Annotated[LabelsConfig, Gathered] = LabelsConfig()
+    """How the labels of `tag` are written, and which are learned."""
     label_errors: Annotated[LabelErrorsConfig | None, Gathered] = None
     """Looks for rows of `classify` whose label is likely wrong, and lists or removes them; `{}` turns it on with its
     defaults. Null: not looked for."""
+    augment: Annotated[AugmentConfig | None, Gathered] = None
+    """Training rows made from other training rows, kept only if the validation rows show a gain beyond noise; the model
+    is trained twice for it. Null: none."""
 
     @field_validator("sources", mode="before")
     @classmethod
@@ -74,8 +86,8 @@ class EvaluateSection(Config):
     """What the trained model is compared with, and how sure the comparison is."""
 
     baselines: tuple[str, ...] | None = None
-    """Baselines by name, each once; null: all of the task (`classify`: majority, base_centroid, tfidf; `regress`: mean,
-    base_ridge, tfidf)."""
+    """Baselines by name, each once; null: all of the task (`classify`: majority, base_centroid, tfidf; `tag`:
+    majority, base_logistic, tfidf; `regress`: mean, base_ridge, tfidf)."""
     confidence: Confidence = 0.95
     """Confidence of intervals and comparisons, from 0.5 to below 1. Default: the customary 0.95."""
     bootstrap_samples: Annotated[int, Field(ge=200, le=100_000, strict=True)] = 2000
@@ -98,7 +110,8 @@ class Recipe(Config):
     """What the model is registered as: small letters, digits, `_`, `.`, `-`, at most 64. Default: the file's name,
     or its folder's where the file is called recipe.yaml."""
     task: Task
-    """What the model answers with: a label (`classify`) or a number (`regress`)."""
+    """What the model answers with: a label (`classify`), any number of labels (`tag`), or one or more numbers
+    (`regress`)."""
     data: DataSection
     """Where rows come from and what is done to them."""
     model: Annotated[str, Field(min_length=1)] = "embedded"
@@ -106,6 +119,12 @@ class Recipe(Config):
     Hub id. Default: embedded."""
     train: Annotated[TrainConfig, Gathered] = TrainConfig()
     """The phase of training. Every default is the vetted setting."""
+    tune: Annotated[TuneConfig | None, Gathered] = None
+    """Searches for better settings of `train` on the validation rows, before the model is trained with them; `{}` turns
+    it on with its defaults. Null: `train` is taken as it is."""
+    decision: Annotated[DecisionConfig, Gathered] = DecisionConfig()
+    """How outputs become an answer: temperature, thresholds of `tag`, rejection of texts that the model does not know.
+    Calibrated on the validation rows."""
     evaluate: Annotated[EvaluateSection, Gathered] = EvaluateSection()
     """What the model is compared with."""
     gate: dict[str, Annotated[GateRule, Gathered]] | None = None
@@ -129,7 +148,7 @@ class Recipe(Config):
     @classmethod
     def _task_exists(cls, task: Any) -> Any:
         if task in LATER_TASKS:
-            raise refused(f"the task `{task}` is not in this version", seen=task, allowed="classify, regress")
+            raise refused(f"the task `{task}` is not in this version", seen=task, allowed="classify, tag, regress")
         return task
 
     @field_validator("model", mode="before")
@@ -165,6 +184,12 @@ class Recipe(Config):
         return self
 
     @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns of labels or targets where sources list several, in the order of the recipe."""
+        lefts = [left for source in self.data.sources for left in source.columns]
+        return tuple(dict.fromkeys(left.removeprefix(LABEL_COLUMN) for left in lefts if left.startswith(LABEL_COLUMN)))
+
+    @property
     def baselines(self) -> tuple[str, ...]:
         """The baselines that are run: those named, else all of the task."""
         return BASELINES[self.task] if self.evaluate.baselines is None else self.evaluate.baselines
@@ -177,11 +202,39 @@ class Recipe(Config):
             rules=self.data.rules,
             split=self.data.split,
             given={source.name: source.split for source in self.data.sources if source.split is not None},
+            labels=self.data.labels,
+            targets=self.label_columns if self.task == "regress" else (),
+            outside=None if self.decision.reject is None else self.decision.reject.label,
         )
 
     def for_train(self) -> TrainStageConfig:
         """What the stage `train` is given, vetted settings filled in."""
-        return self.train.for_task(self.task)
+        return self.train.for_task(self.task, self.decision)
+
+    def for_tune(self) -> TuneStageConfig | None:
+        """What the stage `tune` is given; None where the recipe does not tune.
+
+        Raises: RecipeError where the space holds what cannot be.
+        """
+        if self.tune is None:
+            return None
+        space = default_space(self.train, self.task) if self.tune.space is None else self.tune.space
+        return TuneStageConfig(
+            task=self.task,
+            train=self.train,
+            space=resolved(self.train, self.task, space),
+            searcher=self.tune.searcher,
+            trials=self.tune.num_trials,
+            budget_s=self.tune.budget_s,
+        )
+
+    def phases(self) -> tuple[TrainStageConfig, ...]:
+        """The phases that may be trained: the recipe's own, then those that tuning may choose a kind or depth of.
+
+        Raises: RecipeError where they would need other cached activations than the first of them.
+        """
+        tuned = self.for_tune()
+        return (self.for_train(), *(() if tuned is None else phases(self.train, self.task, tuned.space)))
 
     def for_features(self) -> FeaturesConfig:
         """What the stage `features` is given."""
@@ -190,6 +243,11 @@ class Recipe(Config):
     def for_baselines(self) -> BaselinesConfig:
         """What the stage `baselines` is given."""
         return BaselinesConfig(task=self.task, names=list(self.baselines))
+
+    def for_keep(self) -> KeepConfig:
+        """What the stage `keep` is given."""
+        evaluate = self.evaluate
+        return KeepConfig(task=self.task, confidence=evaluate.confidence, bootstrap_samples=evaluate.bootstrap_samples)
 
     def for_evaluate(self) -> EvaluateStageConfig:
         """What the stage `evaluate` is given; a recipe without a gate gets the task's."""
