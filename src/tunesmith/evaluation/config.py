@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 from tunesmith.core import wiring
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
+from tunesmith.evaluation import criteria
+from tunesmith.evaluation.measures_config import FairnessConfig
 from tunesmith.metrics import table
 
 Task = Literal["classify", "tag", "regress"]
@@ -18,13 +20,14 @@ Confidence = Annotated[float, Field(ge=0.5, lt=1)]
 
 BASELINES: dict[Task, tuple[str, ...]] = {
     "classify": ("majority", "base_centroid", "tfidf"),
+    "tag": ("majority", "base_logistic", "tfidf"),
     "regress": ("mean", "base_ridge", "tfidf"),
 }
 """The baselines of a task: no model, the base model untrained, and what a data scientist tries first."""
 
 
 class GateRule(Config):
-    """What one metric must show on the test rows before the model may be released."""
+    """What one metric or criterion must show on the test rows before the model may be released."""
 
     better_than: tuple[str, ...] = ()
     """Baselines the model must beat: the difference on the same rows must be shown, not only seen. Default: none."""
@@ -50,7 +53,7 @@ class GateRule(Config):
 
 
 Gate = dict[str, GateRule]
-"""Metric → what it must show."""
+"""Metric or criterion → what it must show."""
 
 
 def default_gate(task: Task, baselines: Sequence[str]) -> Gate:
@@ -59,12 +62,14 @@ def default_gate(task: Task, baselines: Sequence[str]) -> Gate:
 
 
 def check_gate(gate: Mapping[str, GateRule], task: Task, baselines: Sequence[str]) -> None:
-    """Refuse a gate that names an unknown metric, or a baseline that is not run.
+    """Refuse a gate that names an unknown metric or criterion, or a baseline that is not run.
 
     Raises: RecipeError naming the nearest known name.
     """
     for metric, rule in gate.items():
-        table.find(metric, task)
+        criteria.check_known(metric, task)
+        if metric in criteria.CRITERIA:
+            criteria.check_rule(metric, bool(rule.better_than), rule.confidence)
         for name in rule.better_than:
             if name not in baselines:
                 near = difflib.get_close_matches(name, baselines, n=1)
@@ -112,9 +117,13 @@ class EvaluateStageConfig(Config):
     bootstrap_samples: Annotated[int, Field(ge=200, le=100_000, strict=True)] = 2000
     """Resamples behind each interval and p-value, 200 to 100,000. Default: 2000; Efron & Tibshirani 1993 advise at
     least 1000 for 95 % intervals."""
+    fairness: FairnessConfig | None = None
+    """Groups of rows that are compared; null: none."""
 
     @model_validator(mode="after")
     def _metrics_are_known(self) -> Self:
-        for metric in self.gate or {}:
-            table.find(metric, self.task)
+        for name, rule in (self.gate or {}).items():
+            criteria.check_known(name, self.task)
+            if name in criteria.CRITERIA:
+                criteria.check_rule(name, bool(rule.better_than), rule.confidence, self.confidence)
         return self

@@ -71,7 +71,7 @@ def check_known(name: str, task: table.Task) -> None:
     )
 
 
-def check_rule(name: str, compares: bool, confidence: float | None) -> None:
+def check_rule(name: str, compares: bool, confidence: float | None, measured_with: float | None = None) -> None:
     """Refuse what a criterion cannot be asked: a comparison with baselines, a confidence where it has no interval."""
     one = CRITERIA[name]
     if compares:
@@ -86,4 +86,11 @@ def check_rule(name: str, compares: bool, confidence: float | None) -> None:
             f"`{name}` is one measured number without an interval",
             seen=f"confidence: {confidence:g}",
             next=f"leave `confidence` out of `gate.{name}`",
+        )
+    if None not in (confidence, measured_with) and confidence != measured_with:
+        raise RecipeError(
+            f"the interval of `{name}` is measured with the evaluation's confidence",
+            seen=f"confidence: {confidence:g}",
+            allowed=f"{measured_with:g}",
+            next="set `evaluate.confidence`, or write the same here",
         )

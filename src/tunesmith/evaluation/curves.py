@@ -80,7 +80,7 @@ def _at(grid: Floats, line: Line, at_jumps: Callable[[Floats], Any]) -> Floats:
     across, up = line
     unique, first = np.unique(across, return_index=True)
     groups = np.split(up, first[1:])
-    return np.interp(grid, unique, [at_jumps(group) for group in groups])
+    return np.asarray(np.interp(grid, unique, [at_jumps(group) for group in groups]))
 
 
 def _points(line: Line) -> list[list[float]]:

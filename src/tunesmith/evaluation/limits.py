@@ -21,7 +21,7 @@ class Measured:
     high: float | None = None
 
 
-Measures = Mapping[str, Measured | str]
+Values = Mapping[str, Measured | str]
 """Criterion → what was measured, or why it was not."""
 
 
@@ -42,12 +42,12 @@ def with_checks(judgement: Judgement, checks: Sequence[Check]) -> Judgement:
     )
 
 
-def check_limits(gate: Gate, measures: Measures, confidence: float) -> list[Check]:
+def check_limits(gate: Gate, measures: Values, confidence: float) -> list[Check]:
     """The checks of every criterion that the gate asks for; one that was not measured does not hold."""
     return [check for name, rule in gate.items() for check in _checks(name, rule, measures.get(name), confidence)]
 
 
-def gaps(gate: Gate, measures: Measures) -> dict[str, str]:
+def gaps(gate: Gate, measures: Values) -> dict[str, str]:
     """Criteria that the gate asks for and nothing measured, with the reason."""
     return {name: _why(measures.get(name)) for name in gate if not isinstance(measures.get(name), Measured)}
 

@@ -18,6 +18,8 @@ from tunesmith.evaluation import gate as gates
 from tunesmith.evaluation.answering import OpenEngine, answered, open_transformers
 from tunesmith.evaluation.config import EvaluateStageConfig, check_gate, default_gate
 from tunesmith.evaluation.gate import MODEL
+from tunesmith.evaluation.limits import check_limits, divided, with_checks
+from tunesmith.evaluation.measures import measure
 from tunesmith.evaluation.predictions import Predictions, decided
 from tunesmith.evaluation.significance import Resamples, Undefined
 from tunesmith.metrics import classification, table
@@ -69,7 +71,10 @@ class Evaluate:
             num_samples=self.config.bootstrap_samples,
             seed=context.seed,
         )
+        more = measure(self.config, given, test, targets_N, answers, context.seed)
+        rules, limits = divided(rules)
         judgement, comparisons, not_measured = gates.judge(rules, scores, self.config.confidence)
+        judgement = with_checks(judgement, check_limits(limits, more.values, self.config.confidence))
         measured, gaps = intervals(scores, self.config.confidence)
         facts: Facts = {
             "task": self.config.task,
@@ -80,9 +85,15 @@ class Evaluate:
             "baselines": measured,
             "comparisons": [asdict(comparison) for comparison in comparisons],
             "gate": judgement.to_facts(),
-            "not_measured": {**gaps, **not_measured, **label_gaps(self.config.task, targets_N, answers)},
+            "not_measured": {
+                **gaps,
+                **not_measured,
+                **label_gaps(self.config.task, targets_N, answers),
+                **more.not_measured,
+            },
             "truncated_rows": answers.truncated_rows,
             "num_truncated_tokens": answers.num_truncated_tokens,
+            **more.facts,
         }
         _write(context.out / "report", facts, _frame(test, answers, baselines))
         return {"report": facts}
