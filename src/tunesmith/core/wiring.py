@@ -42,8 +42,11 @@ def _row(table: Table, kind: str, make: str, config: str | None = None, doc: str
 # fmt: off
 _ROWS: list[Wire] = [
     _row("stage", "ingest", "data.ingest:Ingest", "data.config:IngestConfig", "Reads a source into a dataset", in_plan=True),
+    _row("stage", "pii_scan", "governance.privacy.stage:PiiScan", "governance.privacy.config:PrivacyStageConfig", "Finds personal data in a dataset", in_plan=True),
+    _row("stage", "privacy", "governance.privacy.stage:Privacy", "governance.privacy.config:PrivacyStageConfig", "Redacts or pseudonymises personal data", in_plan=True),
     _row("stage", "prepare", "data.prepare:Prepare", "data.prepare_config:PrepareConfig", "Cleans, checks and splits datasets", in_plan=True),
     _row("stage", "base", "selection.pin:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model", in_plan=True),
+    _row("stage", "select", "selection.select:Select", "selection.config:SelectConfig", "Ranks pre-trained models on the training rows", is_heavy=True),
     _row("stage", "features", "training.features:Features", "training.config:FeaturesConfig", "Runs the frozen base once over every row", is_heavy=True),
     _row("stage", "label_errors", "data.labels.errors:LabelErrors", "data.labels.config:LabelErrorsConfig", "Looks for labels that are likely wrong", is_heavy=True),
     _row("stage", "without_suspects", "data.labels.remove:WithoutSuspects", "data.labels.config:WithoutSuspectsConfig", "Removes training rows whose label is likely wrong"),
@@ -58,7 +61,7 @@ _ROWS: list[Wire] = [
     _row("source", "csv", "data.sources.csv:CsvSource", "data.sources.csv:CsvConfig", "Comma, semicolon or tab separated text"),
     _row("source", "jsonl", "data.sources.jsonl:JsonlSource", "data.sources.jsonl:JsonlConfig", "One JSON object a line"),
     _row("source", "sql", "data.sources.sql:SqlSource", "data.sources.sql:SqlConfig", "A table or query of any database SQLAlchemy reaches"),
-    _row("source", "http", "data.sources.http:HttpSource", "data.sources.http:HttpConfig", "An HTTP API that answers with JSON, page by page"),
+    _row("source", "http", "data.sources.http:HttpSource", "data.sources.http_config:HttpConfig", "An HTTP API that answers with JSON, page by page"),
 
     _row("augmentation", "typos", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "Typing errors"),
     _row("augmentation", "case", "data.augment.perturbed:Perturbed", "data.augment.config:PerturbConfig", "Lower, upper or mixed letter case"),
@@ -70,7 +73,8 @@ _ROWS: list[Wire] = [
     _row("augmentation", "slots", "data.augment.slots:Slots", "data.augment.config:SlotsConfig", "Values replaced by others of the same kind"),
 
     _row("method", "classify", "training.methods.classify:Classify", "training.methods.config:ClassifyConfig", "One label per text: cross-entropy"),
-    _row("method", "regress", "training.methods.regress:Regress", "training.methods.config:RegressConfig", "One number per text: squared error"),
+    _row("method", "tag", "training.methods.tag:Tag", "training.methods.config:TagConfig", "Any number of labels per text: binary cross-entropy"),
+    _row("method", "regress", "training.methods.regress:Regress", "training.methods.config:RegressConfig", "One or more numbers per text: squared error"),
 
     _row("trainable", "full", "training.trainables.full:Full", "training.trainables.config:FullConfig", "Every weight learns"),
     _row("trainable", "head", "training.trainables.head:HeadOnly", "training.trainables.config:HeadConfig", "Only a new head learns; the base runs once"),
@@ -87,6 +91,7 @@ _ROWS: list[Wire] = [
     _row("baseline", "majority", "evaluation.baselines.majority:Majority", None, "The most frequent label of the training rows"),
     _row("baseline", "mean", "evaluation.baselines.mean:Mean", None, "The mean target of the training rows"),
     _row("baseline", "base_centroid", "evaluation.baselines.base_centroid:BaseCentroid", None, "Nearest class mean in the frozen base's space"),
+    _row("baseline", "base_logistic", "evaluation.baselines.base_logistic:BaseLogistic", None, "Logistic regression for each label on the frozen base's features"),
     _row("baseline", "base_ridge", "evaluation.baselines.base_ridge:BaseRidge", None, "Ridge regression on the frozen base's features"),
     _row("baseline", "tfidf", "evaluation.baselines.tfidf:Tfidf", None, "TF-IDF with logistic or ridge regression"),
 

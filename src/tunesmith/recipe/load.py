@@ -158,7 +158,8 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     augment = recipe.data.augment
     if augment is not None:
         augment = augment.model_copy(update={"methods": tuple(_source_at(one, folder) for one in augment.methods)})
-    data = recipe.data.model_copy(update={"sources": sources, "augment": augment})
+    joins = tuple(join.model_copy(update={"table": _source_at(join.table, folder)}) for join in recipe.data.joins)
+    data = recipe.data.model_copy(update={"sources": sources, "joins": joins, "augment": augment})
     return recipe.model_copy(update={"data": data, "model": _model_at(recipe.model, folder)})
 
 

@@ -24,10 +24,10 @@ def check(url: str) -> str:
 
     Raises: RecipeError, which never shows the secret.
     """
-    marked, names = _marked(url)
-    if marked == MARK.format(0):
+    held, names = marked(url)
+    if held == MARK.format(0):
         return url
-    parsed = _parse(marked, shown=url.split(":", 1)[0] + ":…")
+    parsed = _parse(held, shown=url.split(":", 1)[0] + ":…")
     marks = {MARK.format(number) for number in range(len(names))}
     shown = _unmarked(parsed.render_as_string(hide_password=True), names)
     if parsed.password and str(parsed.password) not in marks:
@@ -54,12 +54,12 @@ def resolve(url: str, *, source: str) -> tuple[URL, tuple[str, ...]]:
     A reference that is only a part of the URL is put in its place after parsing, so it needs no percent-encoding.
     Raises: DataError naming the environment variable that is not set.
     """
-    marked, names = _marked(url)
-    values = [_variable(name, source) for name in names]
-    if marked == MARK.format(0):
+    held, names = marked(url)
+    values = [variable(name, source) for name in names]
+    if held == MARK.format(0):
         parsed = _parse(values[0], shown=f"${{env:{names[0]}}}")
         return parsed, (values[0], *_secrets(parsed))
-    parsed = _parse(marked, shown=url)
+    parsed = _parse(held, shown=url)
 
     def filled(text: str | None) -> str | None:
         for number, value in enumerate(values):
@@ -97,18 +97,23 @@ def shown(url: URL) -> str:
     return url.set(query={}).render_as_string(hide_password=True)
 
 
-def _variable(name: str, source: str) -> str:
+def variable(name: str, source: str, key: str = "url") -> str:
+    """The value of an environment variable that a source's ``key`` refers to.
+
+    Raises: DataError naming the variable that is not set.
+    """
     value = os.environ.get(name)
     if value:
         return value
     raise DataError(
         f"source `{source}`: the environment variable `{name}` is {'empty' if value == '' else 'not set'}",
-        seen=f"${{env:{name}}} in `url`",
+        seen=f"${{env:{name}}} in `{key}`",
         next=f"export {name}=… and run the command again",
     )
 
 
-def _marked(url: str) -> tuple[str, list[str]]:
+def marked(url: str) -> tuple[str, list[str]]:
+    """A URL with a harmless word in the place of each reference, and the names of the variables."""
     names: list[str] = []
 
     def mark(match: re.Match[str]) -> str:
