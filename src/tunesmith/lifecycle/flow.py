@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core import digests, wiring
+from tunesmith.core import digests, machine, wiring
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
@@ -22,7 +22,22 @@ from tunesmith.selection.locate import locate
 def flow_of(recipe: Recipe) -> Flow:
     """The steps of a run in their order; reads the fingerprints of sources and of the base model."""
     flow = Flow()
-    for part in (_ingest, _prepare, _base, _features, _label_errors, _baselines, _layers, _tune, _train, _augment, _evaluate):
+    parts = (
+        _ingest,
+        _privacy,
+        _prepare,
+        _base,
+        _features,
+        _label_errors,
+        _baselines,
+        _layers,
+        _tune,
+        _train,
+        _augment,
+        _measures,
+        _evaluate,
+    )
+    for part in parts:
         part(recipe, flow)
     return flow
 
@@ -37,6 +52,8 @@ class Flow:
         self.specs: list[StepSpec] = []
         self.datasets: dict[str, From] = {}
         """By source, in the recipe's order."""
+        self.tables: dict[str, From] = {}
+        """Joined tables by name."""
         self.variant = ""
         """Ends the names of steps that are run a second time, on other rows."""
         self.at: dict[str, From] = {}
@@ -63,12 +80,33 @@ def _ingest(recipe: Recipe, flow: Flow) -> None:
     source: Any
     for source in recipe.data.sources:
         opened: Any = wiring.load(wiring.wire("source", source.kind).make)(source)
-        flow.add(f"ingest:{source.name}", "ingest", IngestConfig(source=source), fingerprint=opened.fingerprint())
+        config = IngestConfig(source=source, required=() if "text" in recipe.data.derive else ("text",))
+        flow.add(f"ingest:{source.name}", "ingest", config, fingerprint=opened.fingerprint())
         flow.datasets[source.name] = From(f"ingest:{source.name}", "dataset")
+    for join in recipe.data.joins:
+        table: Any = join.table
+        opened = wiring.load(wiring.wire("source", table.kind).make)(table)
+        config = IngestConfig(source=table, required=())
+        flow.add(f"ingest:{table.name}", "ingest", config, fingerprint=opened.fingerprint())
+        flow.tables[table.name] = From(f"ingest:{table.name}", "dataset")
+
+
+def _privacy(recipe: Recipe, flow: Flow) -> None:
+    """Personal data is found, and treated, before any other step reads the rows."""
+    tables: list[Any] = [join.table for join in recipe.data.joins]
+    for source in (*recipe.data.sources, *tables):
+        config = recipe.for_privacy(source.name, source.columns)
+        if config is None:
+            return
+        where = flow.tables if source.name in flow.tables else flow.datasets
+        kind = "privacy" if config.privacy.changes_rows else "pii_scan"
+        step = flow.add(f"privacy:{source.name}", kind, config, {"dataset": where[source.name]})
+        if config.privacy.changes_rows:
+            where[source.name] = From(step, "dataset")
 
 
 def _prepare(recipe: Recipe, flow: Flow) -> None:
-    flow.add("prepare", "prepare", recipe.for_prepare(), flow.datasets)
+    flow.add("prepare", "prepare", recipe.for_prepare(), flow.datasets | flow.tables)
     flow.at |= {"splits": From("prepare", "splits"), "quality": From("prepare", "quality")}
 
 
@@ -159,8 +197,20 @@ def _augment(recipe: Recipe, flow: Flow) -> None:
     flow.at = plain | {name: From("keep", name) for name in ("model", "history", "augmentation")}
 
 
+def _measures(recipe: Recipe, flow: Flow) -> None:
+    """What the evaluation takes from steps of their own: answers to perturbed texts, and times, which no other has."""
+    robustness, cost = recipe.for_robustness(), recipe.for_cost()
+    if robustness is not None:
+        flow.add("robustness", "robustness", robustness, flow.given("model", "base", "splits"))
+        flow.at["robustness"] = From("robustness", "robustness")
+    if cost is not None:
+        flow.add("cost", "cost", cost, flow.given("model", "base", "splits"), machine.fingerprint())
+        flow.at["cost"] = From("cost", "cost")
+
+
 def _evaluate(recipe: Recipe, flow: Flow) -> None:
-    flow.add("evaluate", "evaluate", recipe.for_evaluate(), flow.given("model", "base", "splits", "baselines"))
+    measured = [name for name in ("robustness", "cost") if name in flow.at]
+    flow.add("evaluate", "evaluate", recipe.for_evaluate(), flow.given("model", "base", "splits", "baselines", *measured))
     flow.at["report"] = From("evaluate", "report")
 
 

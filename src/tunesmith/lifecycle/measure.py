@@ -132,8 +132,10 @@ def _answers(session: Session, model: Model, table: TableFile, text: str, label:
     while window := list(islice(records, WINDOW_ROWS)):
         usable = list(_usable(model, window, text, label, answers.rows))
         answers.targets += [target for _, target in usable]
-        answers.num_learned += sum(same_text(content) in learned for content, _ in usable)
-        answers.predictions += model.predict([content for content, _ in usable])
+        contents = [content for content, _ in usable]
+        # Training rows are kept as they were read: without personal data where the recipe says so.
+        answers.num_learned += sum(same_text(content) in learned for content in model.as_learned(contents))
+        answers.predictions += model.predict(contents)
         told = {"done": answers.rows.total(), "total": total, "unit": "rows"}
         session.listener({"event": "progress", "step": "evaluate", "t": time.time(), **told})
         if session.cancel.is_set():

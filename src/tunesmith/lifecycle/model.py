@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.engine import Answer, Engine, Request
 from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.governance.privacy.treat import treatment_of
 from tunesmith.lifecycle.session import Session
 from tunesmith.models.manifest import ModelManifest
 from tunesmith.store.artifacts import ArtifactStore
@@ -35,20 +36,25 @@ class Prediction:
 class Model:
     """An opened model; ``predict`` answers texts in their order."""
 
-    def __init__(self, reference: str, manifest: ModelManifest, engine: Engine) -> None:
+    def __init__(self, reference: str, manifest: ModelManifest, engine: Engine, key: bytes | None = None) -> None:
         self.reference, self.task, self.labels = reference, manifest.task, manifest.labels
         self.decision = manifest.decision
         self._repair, self._engine = manifest.repair, engine
+        self._treatment = treatment_of(manifest.privacy, key)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
-        """A prediction for each text, in the order of the texts, which are repaired as the training rows were."""
+        """A prediction for each text, in the order of the texts, which are read as the training rows were."""
         if isinstance(texts, str):
             raise RecipeError("`predict` takes a list of texts", seen="one text", next=f"predict([{texts[:20]!r}])")
-        repaired = repair_texts(texts, unicode=self._repair.unicode, whitespace=self._repair.whitespace)
         answers: dict[int, Answer] = {}
-        for answer in self._engine.submit(Request("predict", repaired)):
+        for answer in self._engine.submit(Request("predict", self.as_learned(texts))):
             answers[answer.index] = answer
         return [self._prediction(answers[place]) for place in range(len(texts))]
+
+    def as_learned(self, texts: Sequence[str]) -> list[str]:
+        """The texts as the model reads them: without personal data where it was trained without, then repaired."""
+        treated = texts if self._treatment is None else self._treatment.texts(texts)
+        return repair_texts(treated, unicode=self._repair.unicode, whitespace=self._repair.whitespace)
 
     def close(self) -> None:
         """Free the model's memory."""
@@ -88,7 +94,8 @@ def open_model(session: Session, reference: str) -> Model:
     from tunesmith.engines.transformers import TransformersEngine
 
     engine = TransformersEngine.open(artifact.path, base_path(session, artifact))
-    return Model(reference, ModelManifest.read(artifact.path), engine)
+    manifest = ModelManifest.read(artifact.path)
+    return Model(reference, manifest, engine, session.workspace.subject_key() if manifest.privacy else None)
 
 
 def base_path(session: Session, model: Artifact) -> Path | None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from tunesmith.core.config import Config
 from tunesmith.core.errors import ModelError
+from tunesmith.models.head_shape import HeadShape
 
 MANIFEST = "model.json"
 HEAD = "head.safetensors"
 ENCODER = "encoder"
+ADAPTER = "adapter"
 
 
 class BaseReference(Config):
@@ -36,6 +38,17 @@ class NetworkShape(Config):
     """Width of the pooled vector."""
     dropout: float = 0.1
     """Share of the pooled vector dropped while training."""
+    head: HeadShape = HeadShape()
+    """Layers between the pooled vector and the last linear layer."""
+
+
+class AdapterReference(Config):
+    """An adapter beside the base's weights, kept apart from them in the folder ``adapter``."""
+
+    kind: Literal["lora"] = "lora"
+    """What it is."""
+    base_weights: str
+    """Digest of the weight files that it was trained over: over others it means nothing."""
 
 
 class TextRepair(Config):
@@ -108,13 +121,18 @@ class ModelManifest(Config):
     base: BaseReference
     """Where the weights come from."""
     trainable: str
-    """What learned: ``full`` keeps its own encoder, ``head`` uses the base's."""
+    """What learned: ``head`` and unmerged ``lora`` use the base's encoder, the others keep their own."""
     network: NetworkShape
     """The network's shape."""
+    adapter: AdapterReference | None = None
+    """The adapter that has to be added to the base; null: none, or merged."""
     length: LengthPolicy
     """The length policy."""
     repair: TextRepair = TextRepair()
     """How texts are repaired before they are read."""
+    privacy: dict[str, Any] | None = None
+    """How personal data was redacted or pseudonymised in every text, before it was repaired: `data.privacy` of the
+    recipe; null: it was not."""
 
     @property
     def num_outputs(self) -> int:

@@ -22,7 +22,6 @@ LATER: Mapping[str, str] = {
     "release": "releases with approval",
     "track": "outside trackers",
     "policy": "data policies",
-    "data.privacy": "privacy rules",
     "data.augment": "augmentation",
     "data.label": "weak labelling",
     "evaluate.robustness": "the robustness suite",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, WrapValidator, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WrapValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tunesmith.core.config import Config
 from tunesmith.core.kinds import gathered, one_of
 from tunesmith.data.augment.config import AugmentConfig
+from tunesmith.data.derive_config import Expression
+from tunesmith.data.joins_config import JoinConfig
 from tunesmith.data.labels.config import LabelErrorsConfig
+from tunesmith.data.noise_config import ContaminationConfig, LanguageConfig, NoiseConfig
+from tunesmith.data.normalise.config import Normal
 from tunesmith.data.targets_config import LabelsConfig
 from tunesmith.data.prepare_config import CleanConfig, PrepareConfig, Rule, SplitConfig
 from tunesmith.data.sources.config import LABEL_COLUMN
@@ -23,7 +28,15 @@ from tunesmith.evaluation.config import (
     GateRule,
     default_gate,
 )
+from tunesmith.evaluation.criteria import CRITERIA, Measure
 from tunesmith.evaluation.keep_config import KeepConfig
+from tunesmith.evaluation.measures_config import (
+    CostStageConfig,
+    FairnessConfig,
+    RobustnessConfig,
+    RobustnessStageConfig,
+)
+from tunesmith.governance.privacy.config import NOT_SCANNED, PrivacyConfig, PrivacyStageConfig
 from tunesmith.training.decision_config import DecisionConfig
 from tunesmith.training.config import FeaturesConfig, TrainConfig, TrainStageConfig
 from tunesmith.training.tune_config import TuneStageConfig, default_space, phases, resolved
@@ -54,16 +67,53 @@ class DataSection(Config):
     """Repairs and duplicates. Every default is on."""
     rules: tuple[Annotated[Rule, Gathered], ...] = ()
     """What valid rows look like; a row that breaks a rule is put in quarantine with the reason. Default: no rules."""
+    privacy: Annotated[Literal["off"] | PrivacyConfig, Gathered] = PrivacyConfig()
+    """Personal data in the rows: found in every source before anything else, shown, and blocked, redacted or
+    pseudonymised where `on_pii` says so; `privacy: redact` is short for `privacy: {on_pii: redact}`. `off`: not looked
+    for."""
     split: Annotated[SplitConfig, Gathered] = SplitConfig()
     """How rows are divided into training, validation and test rows. Splits that are given stay as given."""
     labels: Annotated[LabelsConfig, Gathered] = LabelsConfig()
     """How the labels of `tag` are written, and which are learned."""
+    joins: tuple[Annotated[JoinConfig, Gathered], ...] = ()
+    """Tables that add columns to the rows by a key, in this order. A table left without a name is `table-1`, ….
+    Default: none."""
+    normalise: dict[str, Annotated[Normal, Gathered]] = {}
+    """Column → how its values are written in one way; after joins. Default: none."""
+    derive: dict[str, Expression] = {}
+    """Column → the expression it is computed by (docs/expressions.md), in this order and after `normalise`: `text` and
+    `label` may be derived too. Default: none."""
+    noise: Annotated[NoiseConfig, Gathered] = NoiseConfig()
+    """Texts that cannot be learned from: links only, struck keys, lines that repeat."""
+    language: Annotated[LanguageConfig | None, Gathered] = None
+    """The language of every text, counted, written to a column, and kept or not; `{}` counts and writes. Null: not
+    looked at."""
+    contamination: Annotated[ContaminationConfig | None, Gathered] = ContaminationConfig()
+    """Training rows that repeat a test row, or hold it, are removed and counted. Null: only equal texts."""
     label_errors: Annotated[LabelErrorsConfig | None, Gathered] = None
     """Looks for rows of `classify` whose label is likely wrong, and lists or removes them; `{}` turns it on with its
     defaults. Null: not looked for."""
     augment: Annotated[AugmentConfig | None, Gathered] = None
     """Training rows made from other training rows, kept only if the validation rows show a gain beyond noise; the model
     is trained twice for it. Null: none."""
+
+    @field_validator("privacy", mode="before")
+    @classmethod
+    def _one_word(cls, privacy: Any) -> Any:
+        return {"on_pii": privacy} if isinstance(privacy, str) and privacy != "off" else privacy
+
+    @field_validator("joins", mode="before")
+    @classmethod
+    def _name_tables(cls, joins: Any) -> Any:
+        """Give a joined table without a name its number."""
+        if not isinstance(joins, list | tuple):
+            return joins
+        return [
+            {**join, "table": {"name": f"table-{number}"} | join["table"]}
+            if isinstance(join, dict) and isinstance(join.get("table"), dict)
+            else join
+            for number, join in enumerate(joins, 1)
+        ]
 
     @field_validator("sources", mode="before")
     @classmethod
@@ -82,6 +132,11 @@ class DataSection(Config):
         return named
 
 
+def _switched(value: Any) -> Any:
+    """`true` means every default."""
+    return RobustnessConfig() if value is True else value
+
+
 class EvaluateSection(Config):
     """What the trained model is compared with, and how sure the comparison is."""
 
@@ -93,6 +148,13 @@ class EvaluateSection(Config):
     bootstrap_samples: Annotated[int, Field(ge=200, le=100_000, strict=True)] = 2000
     """Resamples behind each interval and p-value, 200 to 100,000. Default: 2000 (Efron and Tibshirani 1993 advise at
     least 1000)."""
+    fairness: Annotated[FairnessConfig | None, Gathered] = None
+    """Groups of rows that are compared: `{by: segment}`. Null: none."""
+    robustness: Annotated[RobustnessConfig | Literal[False] | None, BeforeValidator(_switched), Gathered] = None
+    """The model on texts with typing errors, odd case and white space, cut and with look-alike letters: `true`, `false`
+    or what to do. Null: measured where the gate asks for it."""
+    latency: bool | None = None
+    """Time of single answers, size and memory on this machine. Null: measured where the gate asks for it."""
 
 
 class ServeSection(Config):
@@ -128,7 +190,8 @@ class Recipe(Config):
     evaluate: Annotated[EvaluateSection, Gathered] = EvaluateSection()
     """What the model is compared with."""
     gate: dict[str, Annotated[GateRule, Gathered]] | None = None
-    """Metric → what it must show before the model may be released. Null: the task's main metric better than every
+    """Metric or criterion (`fairness_gap`, `robustness_worst`, `latency_p95_ms` …) → what it must show before the model
+    may be released. Null: the task's main metric better than every
     baseline; `{}`: nothing, every model passes."""
     serve: Annotated[ServeSection, Gathered] = ServeSection()
     """How a released model is found."""
@@ -194,6 +257,17 @@ class Recipe(Config):
         """The baselines that are run: those named, else all of the task."""
         return BASELINES[self.task] if self.evaluate.baselines is None else self.evaluate.baselines
 
+    def for_privacy(self, source: str, columns: Iterable[str]) -> PrivacyStageConfig | None:
+        """What the stages `pii_scan` and `privacy` are given for a source; None where nobody is to look."""
+        if self.data.privacy == "off":
+            return None
+        labels = (name for name in columns if name.startswith(LABEL_COLUMN))
+        keys = dict.fromkeys(key for join in self.data.joins for key in join.on)
+        groups = (*keys, *((self.data.split.group_by,) if self.data.split.group_by else ()))
+        return PrivacyStageConfig(
+            source=source, privacy=self.data.privacy, skip=(*NOT_SCANNED, *labels), grouped_by=groups
+        )
+
     def for_prepare(self) -> PrepareConfig:
         """What the stage `prepare` is given."""
         return PrepareConfig(
@@ -201,6 +275,12 @@ class Recipe(Config):
             clean=self.data.clean,
             rules=self.data.rules,
             split=self.data.split,
+            joins=tuple(join.keys() for join in self.data.joins),
+            normalise=self.data.normalise,
+            derive=self.data.derive,
+            noise=self.data.noise,
+            language=self.data.language,
+            contamination=self.data.contamination,
             given={source.name: source.split for source in self.data.sources if source.split is not None},
             labels=self.data.labels,
             targets=self.label_columns if self.task == "regress" else (),
@@ -249,11 +329,36 @@ class Recipe(Config):
         evaluate = self.evaluate
         return KeepConfig(task=self.task, confidence=evaluate.confidence, bootstrap_samples=evaluate.bootstrap_samples)
 
-    def for_evaluate(self) -> EvaluateStageConfig:
-        """What the stage `evaluate` is given; a recipe without a gate gets the task's."""
-        return EvaluateStageConfig(
+    def for_robustness(self) -> RobustnessStageConfig | None:
+        """What the stage `robustness` is given; None where nothing asks for it."""
+        asked = self.evaluate.robustness
+        if asked is False or (asked is None and not self._gate_asks("robustness")):
+            return None
+        return RobustnessStageConfig(
             task=self.task,
-            gate=default_gate(self.task, self.baselines) if self.gate is None else self.gate,
+            robustness=asked or RobustnessConfig(),
             confidence=self.evaluate.confidence,
             bootstrap_samples=self.evaluate.bootstrap_samples,
         )
+
+    def for_cost(self) -> CostStageConfig | None:
+        """What the stage `cost` is given; None where nothing asks for it."""
+        asked = self._gate_asks("cost") if self.evaluate.latency is None else self.evaluate.latency
+        return CostStageConfig() if asked else None
+
+    def for_evaluate(self) -> EvaluateStageConfig:
+        """What the stage `evaluate` is given; a recipe without a gate gets the task's."""
+        gate = default_gate(self.task, self.baselines) if self.gate is None else self.gate
+        fairness = self.evaluate.fairness
+        if fairness is not None and fairness.max_gap is not None:
+            gate = {**gate, "fairness_gap": GateRule(at_most=fairness.max_gap)}
+        return EvaluateStageConfig(
+            task=self.task,
+            gate=gate,
+            confidence=self.evaluate.confidence,
+            bootstrap_samples=self.evaluate.bootstrap_samples,
+            fairness=fairness,
+        )
+
+    def _gate_asks(self, measure: Measure) -> bool:
+        return any(CRITERIA[name].measure == measure for name in self.gate or {} if name in CRITERIA)
