@@ -73,6 +73,12 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def fingerprint() -> str:
+    """What tells this machine from others: a time holds only where it was measured."""
+    seen = hardware()
+    return f"{seen['processor']}, {seen['cores']} cores, {seen['memory_bytes']} bytes, {seen['system']}"
+
+
 def versions() -> dict[str, str]:
     """The versions of the packages a result depends on."""
     found = {}

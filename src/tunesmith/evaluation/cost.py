@@ -77,12 +77,6 @@ class Cost:
         return {"cost": facts}
 
 
-def machine_fingerprint() -> str:
-    """What tells this machine from others: a time holds only where it was measured."""
-    seen = machine.hardware()
-    return f"{seen['processor']}, {seen['cores']} cores, {seen['memory_bytes']} bytes, {seen['system']}"
-
-
 def _answer(engine: Predictor, text: str) -> None:
     for _ in engine.submit(Request("predict", [text])):
         pass

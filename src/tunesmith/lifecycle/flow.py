@@ -15,7 +15,8 @@ from tunesmith.data.config import IngestConfig
 from tunesmith.data.labels.config import WithoutSuspectsConfig
 from tunesmith.lifecycle.steps import From, StepSpec
 from tunesmith.recipe.recipe import Recipe
-from tunesmith.selection.config import BaseConfig
+from tunesmith.selection.catalogue import candidates
+from tunesmith.selection.config import AUTO, BaseConfig
 from tunesmith.selection.locate import locate
 
 
@@ -111,11 +112,25 @@ def _prepare(recipe: Recipe, flow: Flow) -> None:
 
 
 def _base(recipe: Recipe, flow: Flow) -> None:
-    flow.add("base", "base", BaseConfig(model=recipe.model), fingerprint=locate(recipe.model).fingerprint())
-    flow.at["base"] = From("base", "base")
+    if isinstance(recipe.model, str) and recipe.model != AUTO:
+        flow.add("base", "base", BaseConfig(model=recipe.model), fingerprint=locate(recipe.model).fingerprint())
+        flow.at["base"] = From("base", "base")
+        return
+    models, absent = candidates(recipe.model)
+    given = flow.given("splits")
+    for number, name in enumerate(models, 1):
+        base, features = f"base:{number}", f"features:{number}"
+        flow.add(base, "base", BaseConfig(model=name), fingerprint=locate(name).fingerprint())
+        given[base] = From(base, "base")
+        flow.add(features, "features", recipe.for_features(), {"base": given[base], "splits": given["splits"]})
+        given[f"activations:{number}"] = From(features, "activations")
+    flow.add("select", "select", recipe.for_select(models, absent), given)
+    flow.at |= {name: From("select", name) for name in ("base", "activations", "ranking")}
 
 
 def _features(recipe: Recipe, flow: Flow) -> None:
+    if "ranking" in flow.at and not flow.variant:
+        return  # the chosen model's were made for the ranking
     is_needed = "activations" in _needs(recipe) or recipe.data.label_errors is not None
     if is_needed or _baselines_need_features(recipe):
         step = flow.add("features", "features", recipe.for_features(), flow.given("base", "splits"))

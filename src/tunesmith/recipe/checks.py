@@ -13,8 +13,10 @@ from tunesmith.core.errors import RecipeError
 from tunesmith.data.sources.config import LABEL_COLUMN
 from tunesmith.evaluation.config import BASELINES, check_gate
 from tunesmith.metrics import table
+from tunesmith.recipe import measure_checks
 from tunesmith.recipe.problems import Problem
 from tunesmith.recipe.yaml12 import Path
+from tunesmith.selection.config import AUTO, RANKED_TASKS
 from tunesmith.training import tune_config
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ LOSS = "loss"
 
 def problems(recipe: Recipe) -> Iterator[Problem]:
     """Everything in a recipe that does not go together."""
-    for check in (_sources, _labels, _columns, _split, _label_errors, _augment, _method, _early_stopping, _tune, _baselines, _gate):
+    for check in (_sources, _labels, _columns, _split, _label_errors, _augment, _method, _early_stopping, _model, _tune, _baselines, _gate, measure_checks.problems):
         yield from check(recipe)
 
 
@@ -174,6 +176,18 @@ def _early_stopping(recipe: Recipe) -> Iterator[Problem]:
     if stopping.metric not in (None, LOSS):
         metric = stopping.metric
         yield from _from_error(("train", "early_stopping", "metric"), lambda: table.find(metric, recipe.task))
+
+
+def _model(recipe: Recipe) -> Iterator[Problem]:
+    is_ranked = recipe.model == AUTO or not isinstance(recipe.model, str)
+    if is_ranked and recipe.task not in RANKED_TASKS:
+        yield Problem(
+            ("model",),
+            f"models cannot be ranked for the task `{recipe.task}` yet",
+            seen=f"model: {recipe.model if isinstance(recipe.model, str) else list(recipe.model)}",
+            allowed=", ".join(RANKED_TASKS),
+            next="name one model, or leave `model` out for the embedded one",
+        )
 
 
 def _tune(recipe: Recipe) -> Iterator[Problem]:

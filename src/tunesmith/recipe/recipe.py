@@ -38,6 +38,7 @@ from tunesmith.evaluation.measures_config import (
 )
 from tunesmith.governance.privacy.config import NOT_SCANNED, PrivacyConfig, PrivacyStageConfig
 from tunesmith.training.decision_config import DecisionConfig
+from tunesmith.selection.config import AUTO, SelectConfig
 from tunesmith.training.config import FeaturesConfig, TrainConfig, TrainStageConfig
 from tunesmith.training.tune_config import TuneStageConfig, default_space, phases, resolved
 from tunesmith.tuning.config import TuneConfig
@@ -51,6 +52,7 @@ Task = Literal["classify", "tag", "regress"]
 LATER_TASKS = ("chat", "generate", "summarise", "translate", "extract", "embed")
 
 Gathered = WrapValidator(gathered)
+ModelName = Annotated[str, Field(min_length=1)]
 
 
 def refused(what: str, **more: str) -> PydanticCustomError:
@@ -176,9 +178,10 @@ class Recipe(Config):
     (`regress`)."""
     data: DataSection
     """Where rows come from and what is done to them."""
-    model: Annotated[str, Field(min_length=1)] = "embedded"
+    model: ModelName | Annotated[tuple[ModelName, ...], Field(min_length=1)] = "embedded"
     """The pre-trained model: `embedded` (the encoder that comes with tunesmith), a folder in Hugging Face format, or a
-    Hub id. Default: embedded."""
+    Hub id. A list of them, or `auto` (every encoder of the catalogue that is on this machine), is ranked on the training
+    rows, and the best is taken. Default: embedded."""
     train: Annotated[TrainConfig, Gathered] = TrainConfig()
     """The phase of training. Every default is the vetted setting."""
     tune: Annotated[TuneConfig | None, Gathered] = None
@@ -214,16 +217,14 @@ class Recipe(Config):
             raise refused(f"the task `{task}` is not in this version", seen=task, allowed="classify, tag, regress")
         return task
 
-    @field_validator("model", mode="before")
+    @field_validator("model", mode="after")
     @classmethod
-    def _one_model(cls, model: Any) -> Any:
-        if model == "auto" or isinstance(model, list):
-            what = "`model: auto`" if model == "auto" else "a list of models to compare"
-            raise refused(
-                f"{what} is not in this version",
-                allowed="embedded, a folder, or a Hub id",
-                next="name one model, or leave `model` out for the embedded one",
-            )
+    def _each_model_once(cls, model: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        names = [model] if isinstance(model, str) else list(model)
+        if AUTO in names[1:] or (AUTO in names and not isinstance(model, str)):
+            raise refused("`auto` stands alone", seen=", ".join(names), next="write `model: auto`, or name the models")
+        if len(set(names)) < len(names):
+            raise refused("a model is named twice", seen=", ".join(names), next="name each once")
         return model
 
     @field_validator("train", mode="before")
@@ -290,6 +291,10 @@ class Recipe(Config):
     def for_train(self) -> TrainStageConfig:
         """What the stage `train` is given, vetted settings filled in."""
         return self.train.for_task(self.task, self.decision)
+
+    def for_select(self, models: Sequence[str], absent: Sequence[dict[str, str]] = ()) -> SelectConfig:
+        """What the stage `select` is given; the task is one that models can be ranked for."""
+        return SelectConfig.model_validate({"task": self.task, "models": models, "absent": absent})
 
     def for_tune(self) -> TuneStageConfig | None:
         """What the stage `tune` is given; None where the recipe does not tune.
