@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tunesmith.reporting.sections.augmentation import augmentation_of
 from tunesmith.reporting.sections.label_errors import label_errors_of
+from tunesmith.reporting.sections.privacy import privacy_of
 from tunesmith.reporting.view import RunView
 
 Place = Literal["data", "training", "scores"]
@@ -23,7 +25,11 @@ class Part:
     """What the template shows, or None where the run has no such part."""
 
 
-PARTS: tuple[Part, ...] = (Part("data", "label_errors.html.j2", label_errors_of),)
+PARTS: tuple[Part, ...] = (
+    Part("data", "privacy.html.j2", privacy_of),
+    Part("data", "label_errors.html.j2", label_errors_of),
+    Part("training", "augmentation.html.j2", augmentation_of),
+)
 """In the order shown."""
 
 
