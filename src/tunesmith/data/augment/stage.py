@@ -48,11 +48,13 @@ class Augment:
         splits = given["splits"]
         frames = {name: pl.read_parquet(splits.path / f"{name}.parquet") for name in SPLITS}
         train = frames["train"]
-        taken = set(pl.concat(_comparable(frame) for frame in frames.values()))
+        # What proves the model is never trained on, in whatever letter case; among training rows another case is new.
+        proving = frozenset(pl.concat(_comparable(frames[name]) for name in ("validation", "test")))
+        taken = set(train["text"])
         rows: list[dict[str, Any]] = []
         told: list[Facts] = []
         for number, config in enumerate(self.config.methods):
-            made, facts = self._by(number, config, self._used(train), taken, context)
+            made, facts = self._by(number, config, self._used(train), proving, taken, context)
             rows += made
             told.append(facts)
         if not rows:
@@ -75,7 +77,13 @@ class Augment:
         return train.filter(pl.len().over("label") < self.config.labels_below)
 
     def _by(
-        self, number: int, config: Any, used: pl.DataFrame, taken: set[str], context: StepContext
+        self,
+        number: int,
+        config: Any,
+        used: pl.DataFrame,
+        proving: frozenset[str],
+        taken: set[str],
+        context: StepContext,
     ) -> tuple[list[dict[str, Any]], Facts]:
         """The rows that one method makes, and what became of the others."""
         method: Augmentation = wiring.load(wiring.wire("augmentation", config.kind).make)(config)
@@ -97,11 +105,11 @@ class Augment:
         examples: list[dict[str, str]] = []
         keys = _comparable(pl.DataFrame({"text": [row["text"] for row in candidates]}, schema={"text": pl.String}))
         for row, text, key in zip(candidates, before, keys, strict=True):
-            if key in taken:
-                # Of a test row too: what proves the model is never trained on.
-                left_out["the text is there already"] += 1
+            if key in proving or row["text"] in taken:
+                why = "the text of a validation or test row" if key in proving else "the text is there already"
+                left_out[why] += 1
                 continue
-            taken.add(key)
+            taken.add(row["text"])
             made.append(row)
             if len(examples) < MOST_EXAMPLES:
                 examples.append({"before": text[:300], "after": row["text"][:300]})

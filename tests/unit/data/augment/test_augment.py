@@ -70,6 +70,11 @@ def test_no_row_is_made_that_is_there_already_least_of_all_in_the_test_rows(tmp_
         _run(tmp_path, train, "punctuation", test=[{"row_id": "t", "text": "refund  please"}])
 
 
+def test_another_letter_case_is_another_row(tmp_path: Path) -> None:
+    train, facts = _run(tmp_path, TRAIN, "case")
+    assert facts["augmented"]["rows"] >= 15 and len(set(train["text"])) == train.height
+
+
 def test_a_row_that_is_added_changes_no_other_ones(tmp_path: Path) -> None:
     one, _ = _run(tmp_path / "one", TRAIN, "typos")
     two, _ = _run(tmp_path / "two", [{"row_id": "first", "text": "another text stands here"}, *TRAIN], "typos")
