@@ -28,7 +28,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from tunesmith.core.machine import hardware, versions
 from tunesmith.core.method import Network, Row
 from tunesmith.metrics import table
-from tunesmith.models.encoder import Head, TextNetwork, load_encoder
+from tunesmith.models.encoder import TextNetwork, load_encoder
+from tunesmith.models.heads import Head
 from tunesmith.training.loop import Loop, Settings
 from tunesmith.training.methods.classify import Classify
 from tunesmith.training.methods.config import ClassifyConfig

@@ -87,7 +87,7 @@ def steps(**splits: Any) -> list[StepSpec]:
 def train(config: Any, name: str = "train", kind: str = "train") -> list[StepSpec]:
     """The training of a config, with the features where it needs them."""
     given = {"base": From("base", "base"), "splits": From("splits", "splits")}
-    if not config.trainable.needs_features:
+    if "activations" not in config.trainable.needs:
         return [StepSpec(name, kind, config, given)]
     features = StepSpec("features", "features", config.features(), given)
     return [features, StepSpec(name, kind, config, {**given, "activations": From("features", "activations")})]

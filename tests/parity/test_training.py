@@ -16,8 +16,9 @@ import torch
 from tests import tiny
 
 from tunesmith.core.stage import Given
-from tunesmith.models.encoder import Head, TextNetwork, load_encoder
+from tunesmith.models.encoder import TextNetwork, load_encoder
 from tunesmith.models.folder import open_model
+from tunesmith.models.heads import Head
 from tunesmith.models.tokenizer import Tokenizer
 from tunesmith.numerics.batching import epoch_order
 from tunesmith.numerics.padding import pad

@@ -51,6 +51,8 @@ class Network:
     is_trained: bool = True
     reads: tuple[str, ...] = ("tokens", "mask")
     """The columns its ``forward`` takes, in order."""
+    may_read: tuple[str, ...] = ()
+    """Columns that are handed on by their name where a batch has them."""
 
 
 @runtime_checkable

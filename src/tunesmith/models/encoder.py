@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from tunesmith.core.errors import ModelError
+from tunesmith.models.heads import Head
 from tunesmith.numerics.pooling import Pooling, pool
 
 
@@ -27,7 +28,7 @@ def load_encoder(folder: Path) -> nn.Module:
     try:
         config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         options: dict[str, Any] = {}
-        if config.model_type in ("bert", "roberta", "xlm-roberta", "electra", "camembert"):
+        if config.model_type in ("bert", "roberta", "xlm-roberta", "camembert", "mpnet"):
             # The pooler is a layer of the pre-training task: we pool ourselves, and it would only cost and never learn.
             options["add_pooling_layer"] = False
         model, found = AutoModel.from_pretrained(
@@ -61,28 +62,6 @@ def load_encoder(folder: Path) -> nn.Module:
     return model.eval()
 
 
-class Head(nn.Module):
-    """Dropout and a linear layer over a pooled vector; ``forward`` gives logits (B, C), or values (B, 1)."""
-
-    def __init__(self, hidden: int, num_outputs: int, dropout: float, is_normalized: bool) -> None:
-        super().__init__()
-        self.is_normalized = is_normalized
-        self.scale = hidden**0.5 if is_normalized else 1.0
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(hidden, num_outputs)
-        nn.init.normal_(self.linear.weight, std=0.02)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, features_BD: Tensor) -> Tensor:
-        """Logits (B, C) in float32."""
-        features_BD = features_BD.float()
-        if self.is_normalized:
-            # A unit vector has entries of size 1/sqrt(D); scaled back, the linear layer learns at the usual rates.
-            features_BD = nn.functional.normalize(features_BD, dim=-1) * self.scale
-        logits_BC: Tensor = self.linear(self.dropout(features_BD))
-        return logits_BC
-
-
 class TextNetwork(nn.Module):
     """An encoder, a pooling and a head as one network over token ids."""
 
@@ -95,7 +74,7 @@ class TextNetwork(nn.Module):
         output = self.encoder(input_ids=tokens_BT, attention_mask=mask_BT)
         return pool(output.last_hidden_state, mask_BT, self.pooling)
 
-    def forward(self, tokens_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    def forward(self, tokens_BT: Tensor, mask_BT: Tensor, mix: Tensor | None = None) -> Tensor:
         """Logits (B, C), or values (B, 1), in float32."""
-        logits_BC: Tensor = self.head(self.features(tokens_BT, mask_BT))
+        logits_BC: Tensor = self.head(self.features(tokens_BT, mask_BT), mix)
         return logits_BC

@@ -9,7 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tunesmith.core.errors import ModelError
-from tunesmith.models.encoder import Head, TextNetwork, load_encoder
+from tunesmith.models.encoder import TextNetwork, load_encoder
+from tunesmith.models.heads import Head
 from tunesmith.models.manifest import ENCODER, HEAD, ModelManifest
 from tunesmith.models.tokenizer import Tokenizer
 
@@ -19,7 +20,7 @@ NOT_WEIGHTS = (".json", ".txt", ".model")
 def new_head(manifest: ModelManifest) -> Head:
     """A head with fresh weights, of the manifest's shape; takes torch's global random state."""
     shape = manifest.network
-    return Head(shape.hidden, manifest.num_outputs, shape.dropout, shape.is_normalized)
+    return Head(shape.hidden, manifest.num_outputs, shape.dropout, shape.is_normalized, shape.head)
 
 
 def encoder_folder(manifest: ModelManifest, model: Path, base: Path | None) -> Path:
@@ -30,7 +31,7 @@ def encoder_folder(manifest: ModelManifest, model: Path, base: Path | None) -> P
     if base is None:
         raise ModelError(
             "this model needs its base model",
-            seen=f"only a head, trained over `{manifest.base.name}`",
+            seen=f"only a head{' and an adapter' if manifest.adapter else ''}, trained over `{manifest.base.name}`",
             next="open it through the workspace that trained it",
         )
     return base / "files"
@@ -58,5 +59,10 @@ def open_model(model: Path, base: Path | None) -> tuple[ModelManifest, TextNetwo
         head.load_state_dict(load_file(model / HEAD))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError("the model's head cannot be loaded", seen=f"{HEAD}: {error}") from error
-    network = TextNetwork(load_encoder(where), head, manifest.network.pooling)
+    encoder = load_encoder(where)
+    if manifest.adapter is not None:
+        from tunesmith.models.adapters import open_adapter
+
+        encoder = open_adapter(encoder, model, where, manifest.adapter)
+    network = TextNetwork(encoder, head, manifest.network.pooling)
     return manifest, network.eval(), Tokenizer(where, manifest.length.max_tokens, manifest.length.policy)

@@ -135,6 +135,11 @@ class ModelManifest(Config):
     recipe; null: it was not."""
 
     @property
+    def scales(self) -> tuple[Standardization, ...]:
+        """For ``regress``: how each output becomes a value, in the order of the outputs."""
+        return tuple(self.targets.values()) or (() if self.target is None else (self.target,))
+
+    @property
     def num_outputs(self) -> int:
         """Width of the network's last layer."""
         return len(self.targets or "1") if self.task == "regress" else len(self.labels)

@@ -9,18 +9,21 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.kinds import one_of
-from tunesmith.training import vetted
+from tunesmith.models.head_shape import HeadShape
+from tunesmith.training import conflicts, vetted
+from tunesmith.training.decision_config import DecisionConfig
 from tunesmith.training.optimizer_config import AdamWConfig, LearningRate
+from tunesmith.training.regularise_config import MixupConfig, PenaltyConfig, RDropConfig
 from tunesmith.training.trainables.config import FullConfig
 
 if TYPE_CHECKING:
-    from tunesmith.training.methods.config import ClassifyConfig, RegressConfig
-    from tunesmith.training.optimizer_config import AdamConfig, SgdConfig
-    from tunesmith.training.trainables.config import HeadConfig
+    from tunesmith.training.methods.config import ClassifyConfig, RegressConfig, TagConfig
+    from tunesmith.training.optimizer_config import AdafactorConfig, AdamConfig, LionConfig, RmsPropConfig, SgdConfig
+    from tunesmith.training.trainables.config import HeadConfig, LoraConfig, TopLayersConfig
 
-    AnyMethod = ClassifyConfig | RegressConfig
-    AnyTrainable = FullConfig | HeadConfig
-    AnyOptimizer = AdamWConfig | AdamConfig | SgdConfig
+    AnyMethod = ClassifyConfig | TagConfig | RegressConfig
+    AnyTrainable = FullConfig | HeadConfig | TopLayersConfig | LoraConfig
+    AnyOptimizer = AdamWConfig | AdamConfig | SgdConfig | RmsPropConfig | AdafactorConfig | LionConfig
 else:
     AnyMethod = one_of("method")
     AnyTrainable = one_of("trainable")
@@ -68,6 +71,14 @@ class TrainConfig(Config):
     """How a gradient becomes a step. Default: AdamW."""
     head_lr: LearningRate | None = None
     """Peak learning rate of the new head, 0 < head_lr ≤ 10; null: the vetted one (training/vetted.py)."""
+    head: HeadShape = HeadShape()
+    """The new head: `{layers: [256]}` puts a layer of 256 before its last one. Default: one linear layer."""
+    penalty: PenaltyConfig | None = None
+    """A price on weights in the loss (L1, L2); null: none. Weight decay is the optimizer's."""
+    rdrop: RDropConfig | None = None
+    """For classify: two passes with other dropped units are drawn together (R-Drop); null: off (docs/log.md)."""
+    mixup: MixupConfig | None = None
+    """For classify: rows' vectors and targets are mixed in pairs (mixup); null: off (docs/log.md)."""
     schedule: Schedule = Schedule()
     """How the learning rate moves. Default: a tenth warm-up, then a line down to 0."""
     batch: Count = 32
@@ -116,7 +127,7 @@ class TrainConfig(Config):
             return {"kind": default.kind, **value}
         return value
 
-    def for_task(self, task: Task) -> TrainStageConfig:
+    def for_task(self, task: Task, decision: DecisionConfig | None = None) -> TrainStageConfig:
         """What the train stage is given: nothing left open that does not depend on the machine.
 
         Raises: RecipeError where the method is not one of the task's.
@@ -130,12 +141,14 @@ class TrainConfig(Config):
                 next=f"leave `train.method` out, or write `task: {self.method.kind}`",
             )
         good = vetted.of(self.trainable.kind)
+        conflicts.check(self, task)
         optimizer = self.optimizer
         if optimizer.lr is None:
             optimizer = optimizer.model_copy(update={"lr": vetted.rate(good.lr, optimizer.kind)})
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         fields |= {
             "task": task,
+            "decision": decision or DecisionConfig(),
             "method": self.method or methods[0],
             "optimizer": optimizer,
             "head_lr": self.head_lr or vetted.rate(good.head_lr, optimizer.kind),
@@ -146,6 +159,15 @@ class TrainConfig(Config):
         """What the features stage is given."""
         return FeaturesConfig(
             pooling=self.pooling,
+            max_tokens=self.max_tokens,
+            length_policy=self.length_policy,
+            precision=self.precision,
+        )
+
+    def layers(self) -> LayersConfig:
+        """What the layers stage is given; only where the top layers are trained."""
+        return LayersConfig(
+            layers=getattr(self.trainable, "layers", 1),
             max_tokens=self.max_tokens,
             length_policy=self.length_policy,
             precision=self.precision,
@@ -164,6 +186,8 @@ class TrainStageConfig(TrainConfig):
     """The objective."""
     head_lr: LearningRate
     """Peak learning rate of the new head, 0 < head_lr ≤ 10."""
+    decision: DecisionConfig = DecisionConfig()
+    """What is calibrated on the validation rows at the end."""
 
     @model_validator(mode="after")
     def _has_rate(self) -> Self:
@@ -177,9 +201,15 @@ class TrainStageConfig(TrainConfig):
 
     @property
     def lr(self) -> float:
-        """Peak learning rate of the pre-trained weights."""
-        assert self.optimizer.lr is not None
-        return self.optimizer.lr
+        """Peak learning rate of the pre-trained weights; with `auto` the vetted one, from which the test sets out."""
+        if self.optimizer.lr in (None, "auto"):
+            return vetted.rate(vetted.of(self.trainable.kind).lr, self.optimizer.kind)
+        return float(self.optimizer.lr)
+
+    @property
+    def num_passes(self) -> int:
+        """How often a row goes through the network in one step."""
+        return 2 if self.rdrop else 1
 
 
 class FeaturesConfig(Config):
@@ -195,3 +225,18 @@ class FeaturesConfig(Config):
     """What happens to a longer text: its end or its start is cut, its row is dropped, or the run is refused."""
     precision: Precision = "auto"
     """Arithmetic of the forward pass. `auto`: bfloat16 where the processor is fast at it, else float32."""
+
+
+class LayersConfig(Config):
+    """How the layers below the trained ones turn rows into hidden states, once."""
+
+    layers: Count
+    """Layers that learn, counted from the last one: the states that enter the first of them are kept."""
+    max_tokens: MaxTokens = "auto"
+    """Longest text in tokens, special tokens counted, 8 or more. `auto`: what the base was
+    trained to read."""
+    length_policy: LengthPolicy = "truncate_right"
+    """What happens to a longer text: its end or its start is cut, its row is dropped, or the run is refused."""
+    precision: Precision = "auto"
+    """Arithmetic of the forward pass, and the form of the kept states. `auto`: bfloat16 where the processor is fast at
+    it, else float32."""

@@ -17,6 +17,7 @@ from tunesmith.core.method import HasCollect, Method, Row
 from tunesmith.core.stage import StepContext
 from tunesmith.numerics.batching import epoch_order
 from tunesmith.training import schedule
+from tunesmith.training.aim import Aim
 from tunesmith.training.batch import length
 from tunesmith.training.checkpoint import Checkpoint, Checkpoints, optimizer_tensors, restore_optimizers
 from tunesmith.training.precision import seed_generators
@@ -71,12 +72,13 @@ class Loop:
         rows: Mapping[str, Sequence[Row]],
         settings: Settings,
         context: StepContext,
+        aim: Aim | None = None,
     ) -> None:
         self.method, self.networks, self.optimizers = method, networks, dict(optimizers)
         self.train_rows, self.validation_rows = rows["train"], rows["validation"]
         self.settings, self.context = settings, context
         self.checkpoints = Checkpoints(context.scratch / "checkpoints", context.warn)
-        self.objectives = method.objectives()
+        self.aim = aim or Aim.of(method)
         self.lengths = [length(row) for row in self.train_rows]
         self.steps_per_epoch = math.ceil(len(self.train_rows) / settings.batch)
         self.total_steps = min(settings.epochs * self.steps_per_epoch, settings.max_steps or 10**12)
@@ -122,13 +124,13 @@ class Loop:
         rows = self._rows_of(step)
         self.networks.train(True)
         taken: Taken | None = None
-        for objective in self.objectives:
+        for objective in self.aim.objectives:
             if step % objective.every:
                 continue
             try:
                 taken = take(
                     objective,
-                    self.method,
+                    self.aim.penalties,
                     self.networks,
                     self.optimizers[objective.trains],
                     rows,

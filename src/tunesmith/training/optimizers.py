@@ -1,4 +1,4 @@
-"""Optimizers by their configs: PyTorch's own, with weight decay kept off biases and norms."""
+"""Optimizers by their configs: PyTorch's own and Lion, with weight decay kept off biases and norms."""
 
 from __future__ import annotations
 
@@ -9,16 +9,28 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from tunesmith.training.optimizer_config import AdamConfig, AdamWConfig, SgdConfig
+from tunesmith.training.lion import Lion
+from tunesmith.training.optimizer_config import (
+    AdafactorConfig,
+    AdamConfig,
+    AdamWConfig,
+    LionConfig,
+    RmsPropConfig,
+    SgdConfig,
+)
 
 Groups = list[dict[str, Any]]
+HEAD = "head."
+"""How the names of the new head's parameters start, in every network."""
 
 
 def groups(parameters: Iterable[tuple[str, nn.Parameter]], *, lr: float, head_lr: float, weight_decay: float) -> Groups:
-    """Parameter groups: the new head may learn at its own rate; vectors (biases, norms) are never decayed."""
+    """Parameter groups of what learns: the head at its own rate; vectors (biases, norms) are never decayed."""
     parts: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in parameters:
-        is_head = name.startswith("head.") or name.startswith("linear.")
+        if not parameter.requires_grad:
+            continue
+        is_head = name.startswith(HEAD)
         parts.setdefault((is_head, parameter.ndim >= 2), []).append(parameter)
     return [
         {
@@ -44,3 +56,25 @@ def adam(parameters: Groups, config: AdamConfig) -> Optimizer:
 def sgd(parameters: Groups, config: SgdConfig) -> Optimizer:
     """SGD with momentum, Nesterov's where asked."""
     return torch.optim.SGD(parameters, lr=1.0, momentum=config.momentum, nesterov=config.nesterov)
+
+
+def rmsprop(parameters: Groups, config: RmsPropConfig) -> Optimizer:
+    """RMSProp. Source: Tieleman and Hinton 2012, lecture 6.5; eps is added to the root, as PyTorch does."""
+    return torch.optim.RMSprop(parameters, alpha=config.alpha, eps=config.eps, momentum=config.momentum, foreach=True)
+
+
+def adafactor(parameters: Groups, config: AdafactorConfig) -> Optimizer:
+    """Adafactor. Source: Shazeer and Stern 2018, algorithms 4 and 5, without momentum; PyTorch puts ε₁ into the
+    divisor."""
+    return torch.optim.Adafactor(
+        parameters,
+        beta2_decay=-config.decay_power,
+        eps=(None, config.smallest_scale),
+        d=config.clip_update,
+        foreach=True,
+    )
+
+
+def lion(parameters: Groups, config: LionConfig) -> Optimizer:
+    """Lion. Source: Chen et al. 2023, algorithm 2."""
+    return Lion(parameters, betas=config.betas)

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from tunesmith.core.artifact import Artifact
+from tunesmith.core.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 
@@ -31,3 +32,18 @@ def read_split(splits: Artifact, name: str) -> Examples:
     """The examples of one split."""
     frame = pl.read_parquet(splits.path / f"{name}.parquet", columns=["text", "label"])
     return Examples(frame["text"].to_list(), frame["label"].to_list())
+
+
+def read_outside(splits: Artifact, name: str) -> list[str]:
+    """The texts out of scope that are for `validation` or `test`.
+
+    Raises: DataError where the splits do not hold them.
+    """
+    file = splits.path / "outside.parquet"
+    if not file.is_file():
+        raise DataError(
+            "the splits hold no out-of-scope rows, and `decision.reject.label` asks for them",
+            next="a step between `prepare` and `train` lost outside.parquet; leave `decision.reject.label` out",
+        )
+    frame = pl.read_parquet(file, columns=["text", "split"])
+    return frame.filter(pl.col("split") == name)["text"].to_list()

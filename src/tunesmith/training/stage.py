@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tunesmith.core import wiring
 from tunesmith.core.artifact import Artifact
+from tunesmith.core.engine import Request
 from tunesmith.core.errors import DataError
 from tunesmith.core.method import HasNetworks, HasScores, Method, Network, Row
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.metrics import table
-from tunesmith.models.folder import save_model
 from tunesmith.models.manifest import (
     BaseReference,
+    Decision,
     LengthPolicy,
     ModelManifest,
     NetworkShape,
     Standardization,
     TextRepair,
 )
+from tunesmith.training.calibration import classify_decision, tag_decision
 from tunesmith.training.config import TrainStageConfig
 from tunesmith.training.features import open_tokenizer
 from tunesmith.training.loop import Loop, Settings, State
 from tunesmith.training.memory import budget_tokens
 from tunesmith.training.optimizers import groups
 from tunesmith.training.precision import resolve
-from tunesmith.training.rows import Examples, read_split
+from tunesmith.training.range_test import Fresh, RangeTest, range_test
+from tunesmith.training.regularise import aim_of
+from tunesmith.training.rows import Examples, read_outside, read_split
 from tunesmith.training.step import Networks
-from tunesmith.training.targets import Labels, Scale
-from tunesmith.training.validation import Watch
+from tunesmith.training.targets import Labels, LabelSets, Scale, Scales, Target, target_of
+from tunesmith.training.trainables.trainable import Trainable
+from tunesmith.training.validation import Watch, answers
 
 
 class Train:
@@ -47,18 +55,25 @@ class Train:
 
     def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
         """The facts of the model and of its history."""
-        made = assemble(_chosen(given, self.config), given, context)
+        config = _chosen(given, self.config)
+        made = assemble(config, given, context)
         manifest, model, loop = made.manifest, made.model, made.loop
         state = loop.fit()
-        save_model(manifest, model.module, given["base"].path / "files", context.out / "model")  # type: ignore[arg-type]
+        num_trained = sum(one.numel() for one in model.module.parameters() if one.requires_grad)
+        manifest = made.trainable.save(manifest, model, given["base"], context.out / "model")
+        decision, calibration = _decision(config, made, given, context)
+        manifest = manifest.model_copy(update={"decision": decision})
+        manifest.write(context.out / "model")
         facts = {
             **manifest.model_dump(mode="json"),
             **_outcome(state, len(loop.train_rows), loop.settings),
             **made.lost,
-            "num_trained_parameters": sum(one.numel() for one in model.module.parameters()),
+            "num_trained_parameters": num_trained,
             "precision": loop.networks.precision,
+            **({"calibration": calibration} if calibration else {}),
+            **({} if made.range_test is None else {"range_test": made.range_test.facts()}),
         }
-        return {"model": facts, "history": _write_history(state, context)}
+        return {"model": facts, "history": _write_history(state, context, made.range_test)}
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,9 @@ class Assembled:
     model: Network
     lost: Mapping[str, int]
     """Rows and tokens that the length policy takes from the training rows."""
+    trainable: Trainable
+    range_test: RangeTest | None = None
+    """How the learning rate was found, where it was left to a test."""
 
 
 def assemble(config: TrainStageConfig, given: Given, context: StepContext) -> Assembled:
@@ -77,28 +95,36 @@ def assemble(config: TrainStageConfig, given: Given, context: StepContext) -> As
     torch.manual_seed(context.seed)
     splits = given["splits"]
     examples = {name: read_split(splits, name) for name in ("train", "validation")}
-    target: Labels | Scale
-    if config.task == "classify":
-        target = Labels.of(splits.facts["labels"], examples["train"].labels)
-    else:
-        target = Scale.of(examples["train"].labels)
+    target = target_of(config.task, splits.facts, examples["train"].labels)
     manifest = _manifest(config, given["base"], splits, target)
-    trainable = wiring.load(wiring.wire("trainable", config.trainable.kind).make)(config.trainable)
+    trainable: Trainable = wiring.load(wiring.wire("trainable", config.trainable.kind).make)(config.trainable)
     method: Method = wiring.load(wiring.wire("method", config.method.kind).make)(config.method, target)
 
     inputs = trainable.inputs({name: one.texts for name, one in examples.items()}, given, config)
-    rows = {name: _rows(method, split, inputs[name][0]) for name, split in examples.items()}
+    rows = {name: _rows(method, split, inputs[name][0], target) for name, split in examples.items()}
+    if unknown := len(examples["validation"]) - len(rows["validation"]):
+        context.warn(f"{unknown} validation rows have a label that no training row has: they choose no checkpoint")
     cut = inputs["train"][1]
     rows["train"] = [rows["train"][place] for place in _kept(config, cut)]
     lost = _lost(config, cut)
     if lost["truncated_rows"] or lost["dropped_rows"]:
         context.warn(_lost_words(lost, manifest.length.max_tokens))
 
-    model: Network = trainable.network(manifest, given["base"])
-    networks = Networks({"model": model, **_extra(method, model)}, resolve(config.precision))
     settings = _settings(config, method, given, context, len(rows["train"]))
-    loop = Loop(method, networks, _optimizers(config, networks), rows, settings, context)
-    return Assembled(loop, manifest, model, lost)
+
+    def fresh(factor: float = 1.0) -> Fresh:
+        """The network at its start, its optimizers, and what they minimise: the same whenever it is called."""
+        torch.manual_seed(context.seed)
+        model = trainable.network(manifest, given["base"])
+        networks = Networks({"model": model, **_extra(method, model)}, resolve(config.precision))
+        return Fresh(
+            networks, _optimizers(config, networks, factor), aim_of(method, config, model, manifest.num_outputs)
+        )
+
+    tested = range_test(config, fresh, rows["train"], settings, context) if config.optimizer.lr == "auto" else None
+    new = fresh(1.0 if tested is None else tested.factor)
+    loop = Loop(method, new.networks, new.optimizers, rows, settings, context, new.aim)
+    return Assembled(loop, manifest, new.networks.by_role["model"], lost, trainable, tested)
 
 
 def _chosen(given: Given, config: TrainStageConfig) -> TrainStageConfig:
@@ -109,21 +135,28 @@ def _chosen(given: Given, config: TrainStageConfig) -> TrainStageConfig:
     return TrainStageConfig.model_validate(found["train"])
 
 
-def _rows(method: Method, split: Examples, columns: list[Row]) -> list[Row]:
+def _rows(method: Method, split: Examples, columns: list[Row], target: Target) -> list[Row]:
     def rendered(place: int) -> Callable[[str], Row]:
         # Texts were turned into columns all at once, which is many times faster than one by one.
         return lambda text: columns[place]
 
     pairs = enumerate(zip(split.texts, split.labels, strict=True))
-    return [method.rows({"text": text, "label": label}, rendered(place)) for place, (text, label) in pairs]
+    return [
+        method.rows({"text": text, "label": label}, rendered(place))
+        for place, (text, label) in pairs
+        if not isinstance(target, Labels) or label in target
+    ]
 
 
-def _manifest(config: TrainStageConfig, base: Artifact, splits: Artifact, target: Labels | Scale) -> ModelManifest:
+def _manifest(config: TrainStageConfig, base: Artifact, splits: Artifact, target: Target) -> ModelManifest:
     tokenizer, pooling = open_tokenizer(base.path / "files", base.facts, config.features())
     return ModelManifest(
         task=config.task,
-        labels=target.names if isinstance(target, Labels) else (),
-        target=Standardization(mean=target.mean, std=target.std) if isinstance(target, Scale) else None,
+        labels=target.names if isinstance(target, Labels | LabelSets) else (),
+        target=_standardization(target) if isinstance(target, Scale) else None,
+        targets=dict(zip(target.names, map(_standardization, target.parts), strict=True))
+        if isinstance(target, Scales)
+        else {},
         base=BaseReference(name=base.facts["name"], digest=base.digest),
         trainable=config.trainable.kind,
         network=NetworkShape(
@@ -131,24 +164,59 @@ def _manifest(config: TrainStageConfig, base: Artifact, splits: Artifact, target
             is_normalized=bool(base.facts["is_normalized"]),
             hidden=base.facts["hidden"],
             dropout=config.dropout,
+            head=config.head,
         ),
         length=LengthPolicy(max_tokens=tokenizer.max_tokens, policy=config.length_policy),
         repair=TextRepair.model_validate(splits.facts.get("repair", {})),
+        privacy=splits.facts.get("privacy"),
     )
+
+
+def _standardization(scale: Scale) -> Standardization:
+    return Standardization(mean=scale.mean, std=scale.std)
+
+
+def _decision(config: TrainStageConfig, made: Assembled, given: Given, context: StepContext) -> tuple[Decision, Facts]:
+    """What the trained model decides with, from its outputs on the validation rows; numbers need no decision."""
+    loop, asked = made.loop, config.decision
+    if config.task == "regress":
+        return Decision(), {}
+    rows = loop.validation_rows
+    _, outputs = answers(loop.method, loop.networks, rows, loop.settings.budget_tokens)
+    logits_NC = np.zeros((0, made.manifest.num_outputs)) if outputs is None else outputs
+    if config.task == "tag":
+        has_NC = np.array([row["target"] for row in rows], bool).reshape(logits_NC.shape)
+        return tag_decision(asked, made.manifest.labels, logits_NC, has_NC, context.warn)
+    target_N = np.array([row["target"] for row in rows], np.int64)
+    outside = (
+        None if asked.reject is None or asked.reject.label is None else read_outside(given["splits"], "validation")
+    )
+    logits_MC = None if outside is None else _logits(context.out / "model", given["base"].path, outside)
+    return classify_decision(asked, logits_NC, target_N, logits_MC, context.warn)
+
+
+def _logits(model: Path, base: Path, texts: Sequence[str]) -> NDArray[np.float64] | None:
+    """The saved model's outputs for texts that no loop has seen."""
+    from tunesmith.engines.transformers import TransformersEngine
+
+    engine = TransformersEngine.open(model, base)
+    found = sorted(engine.submit(Request("logits", texts)), key=lambda answer: answer.index)
+    engine.close()
+    return np.array([answer.values for answer in found], float) if found else None
 
 
 def _extra(method: Method, model: Network) -> dict[str, Network]:
     return dict(method.networks(model.module)) if isinstance(method, HasNetworks) else {}
 
 
-def _optimizers(config: TrainStageConfig, networks: Networks) -> dict[str, torch.optim.Optimizer]:
+def _optimizers(config: TrainStageConfig, networks: Networks, factor: float) -> dict[str, torch.optim.Optimizer]:
     make = wiring.load(wiring.wire("optimizer", config.optimizer.kind).make)
     return {
         role: make(
             groups(
                 network.module.named_parameters(),
-                lr=config.lr,
-                head_lr=config.head_lr,
+                lr=config.lr * factor,
+                head_lr=config.head_lr * factor,
                 weight_decay=config.optimizer.weight_decay,
             ),
             config.optimizer,
@@ -160,7 +228,7 @@ def _optimizers(config: TrainStageConfig, networks: Networks) -> dict[str, torch
 
 def _settings(config: TrainStageConfig, method: Method, given: Given, context: StepContext, num_rows: int) -> Settings:
     stopping = config.early_stopping
-    measured = table.PRIMARY[config.task] if isinstance(method, HasScores) else "loss"
+    measured = table.WATCHED[config.task] if isinstance(method, HasScores) else "loss"
     return Settings(
         batch=config.batch,
         epochs=config.num_epochs(num_rows),
@@ -176,7 +244,7 @@ def _settings(config: TrainStageConfig, method: Method, given: Given, context: S
             (stopping.metric if stopping else None) or measured,
             0.0 if stopping is None else stopping.min_delta,
         ),
-        budget_tokens=budget_tokens(config.microbatch_tokens, given["base"].facts),
+        budget_tokens=max(1, budget_tokens(config.microbatch_tokens, given["base"].facts) // config.num_passes),
         checkpoint_every_s=config.checkpoint_every_s,
     )
 
@@ -232,9 +300,10 @@ def _outcome(state: State, num_rows: int, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _write_history(state: State, context: StepContext) -> Facts:
+def _write_history(state: State, context: StepContext, tested: RangeTest | None) -> Facts:
     folder = context.out / "history"
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(line, sort_keys=True) + "\n" for line in state.history]
+    records = [*([] if tested is None else tested.lines()), *state.history]
+    lines = [json.dumps(line, sort_keys=True) + "\n" for line in records]
     (folder / "history.jsonl").write_text("".join(lines), encoding="utf-8")
     return {"lines": len(lines), "steps": state.step}

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tunesmith.core.errors import StepError
-from tunesmith.core.method import Columns, HasPenalty, Method, Network, Objective, Row
+from tunesmith.core.method import Columns, Network, Objective, Row
 from tunesmith.numerics.batching import microbatches
+from tunesmith.training.aim import Penalty
 from tunesmith.training.batch import collate, length
 from tunesmith.training.precision import Precision, autocast
 
@@ -34,12 +35,14 @@ class Networks:
         self.by_role = dict(networks)
         self.precision, self.device = precision, device
         for network in self.by_role.values():
-            network.module.requires_grad_(network.is_trained)
+            if not network.is_trained:
+                network.module.requires_grad_(False)
 
     def __call__(self, role: str, columns: Columns) -> Tensor:
         """The output of a role's network; a frozen one keeps no graph of itself but lets gradients through."""
         network = self.by_role[role]
-        output: Tensor = network.module(*(columns[name] for name in network.reads))
+        more = {name: columns[name] for name in network.may_read if name in columns}
+        output: Tensor = network.module(*(columns[name] for name in network.reads), **more)
         return output
 
     def train(self, is_training: bool) -> None:
@@ -48,13 +51,13 @@ class Networks:
             network.module.train(is_training and network.is_trained)
 
     def trained(self) -> dict[str, dict[str, Tensor]]:
-        """The trained tensors, buffers included, by role."""
-        return {role: dict(network.module.state_dict()) for role, network in self.by_role.items() if network.is_trained}
+        """The trained tensors, buffers included, by role; weights that are frozen within a network are left out."""
+        return {role: _moving(network.module) for role, network in self.by_role.items() if network.is_trained}
 
 
 def take(
     objective: Objective,
-    method: Method,
+    penalties: Sequence[Penalty],
     networks: Networks,
     optimizer: Optimizer,
     rows: Sequence[Row],
@@ -75,12 +78,15 @@ def take(
         loss.total.backward()  # type: ignore[no-untyped-call]
         total += float(loss.total.detach())
         weight += float(loss.weight)
-    named = dict(networks.by_role[objective.trains].module.named_parameters())
+    module = networks.by_role[objective.trains].module
+    named = {name: one for name, one in module.named_parameters() if one.requires_grad}
     gradients = [parameter.grad for parameter in named.values() if parameter.grad is not None]
     if weight > 0:
         torch._foreach_div_(gradients, weight)
-    if isinstance(method, HasPenalty):
-        method.penalty(named).backward()  # type: ignore[no-untyped-call]
+    for penalty in penalties:
+        price = penalty(named)
+        if price.requires_grad:
+            price.backward()  # type: ignore[no-untyped-call]
     norm = float(torch.nn.utils.clip_grad_norm_(named.values(), clip if clip is not None else float("inf")))
     mean = total / weight if weight > 0 else 0.0
     if not (torch.isfinite(torch.tensor([mean, norm])).all()):
@@ -95,3 +101,8 @@ def take(
     for network in networks.by_role.values():
         network.module.zero_grad(set_to_none=True)
     return Taken(mean, norm, sum(lengths))
+
+
+def _moving(module: nn.Module) -> dict[str, Tensor]:
+    frozen = {name for name, one in module.named_parameters() if not one.requires_grad}
+    return {name: tensor for name, tensor in module.state_dict().items() if name not in frozen}

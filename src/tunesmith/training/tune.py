@@ -52,7 +52,7 @@ class Study:
     def __init__(self, config: TuneStageConfig, given: Given, context: StepContext) -> None:
         self.config, self.given, self.context = config, given, context
         self.own = self._own_settings()
-        self.probe: Loop = assemble(config.train.for_task(config.task), given, self._quiet()).loop
+        self.probe: Loop = assemble(self._phase(self.own), given, self._quiet()).loop
         self.watch = self.probe.settings.watch
         wire = wiring.wire("searcher", config.searcher.kind)
         self.search: Searcher = wiring.load(wire.make)(
@@ -173,7 +173,8 @@ class Study:
             )
 
     def _phase(self, settings: Mapping[str, Any]) -> TrainStageConfig:
-        return overridden(self.config.train, settings, self.config.task).for_task(self.config.task)
+        config = self.config
+        return overridden(config.train, settings, config.task).for_task(config.task, config.decision)
 
     def _own_settings(self) -> dict[str, Any]:
         found = own_settings(self.config.train, self.config.task, self.config.space)

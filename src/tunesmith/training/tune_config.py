@@ -17,6 +17,7 @@ from tunesmith.core.kinds import one_of
 from tunesmith.core.search import Choice, Dimension, Range, Values
 from tunesmith.training import vetted
 from tunesmith.training.config import Task, TrainConfig, TrainStageConfig
+from tunesmith.training.decision_config import DecisionConfig
 
 if TYPE_CHECKING:
     AnySearcher = Any
@@ -38,6 +39,8 @@ class TuneStageConfig(Config):
     """What the model answers with."""
     train: TrainConfig
     """The phase as the recipe has it; a trial changes some of its settings."""
+    decision: DecisionConfig = DecisionConfig()
+    """How the trained model decides; no part of the search."""
     space: dict[str, Range | Choice]
     """What is varied, by dotted key."""
     searcher: AnySearcher

@@ -23,25 +23,40 @@ class Vetted:
 
 VETTED: Mapping[str, Vetted] = {
     "full": Vetted(
-        lr={"adamw": 2e-4, "adam": 2e-4, "sgd": 1e-2},
-        head_lr={"adamw": 2e-3, "adam": 2e-3, "sgd": 1e-1},
+        lr={"adamw": 2e-4, "adam": 2e-4, "sgd": 1e-2, "rmsprop": 1e-4, "adafactor": 2e-3, "lion": 3e-5},
+        head_lr={"adamw": 2e-3, "adam": 2e-3, "sgd": 1e-1, "rmsprop": 1e-3, "adafactor": 2e-2, "lion": 3e-4},
         epochs=5,
         enough_steps=300,
     ),
     # Nothing pre-trained moves, so both rates are the head's; an epoch over cached features takes milliseconds.
     "head": Vetted(
-        lr={"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-1},
-        head_lr={"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-1},
+        lr={"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-1, "rmsprop": 1e-3, "adafactor": 5e-2, "lion": 3e-4},
+        head_lr={"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-1, "rmsprop": 1e-3, "adafactor": 5e-2, "lion": 3e-4},
         epochs=30,
         enough_steps=1500,
     ),
+    "top_layers": Vetted(
+        lr={"adamw": 2e-4, "adam": 2e-4, "sgd": 1e-2, "rmsprop": 1e-4, "adafactor": 2e-3, "lion": 3e-5},
+        head_lr={"adamw": 2e-3, "adam": 2e-3, "sgd": 1e-1, "rmsprop": 1e-3, "adafactor": 2e-2, "lion": 3e-4},
+        epochs=5,
+        enough_steps=300,
+    ),
+    "lora": Vetted(
+        lr={"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-1, "rmsprop": 5e-4, "adafactor": 2e-2, "lion": 1e-4},
+        head_lr={"adamw": 2e-3, "adam": 2e-3, "sgd": 1e-1, "rmsprop": 1e-3, "adafactor": 2e-2, "lion": 3e-4},
+        epochs=5,
+        enough_steps=300,
+    ),
 }
 
-MOST_EPOCHS = {"full": 20, "head": 200}
+MOST_EPOCHS = {"full": 20, "head": 200, "top_layers": 20, "lora": 20}
 """Passes after which small data sets gain nothing more. Source for ``full``: Mosbach et al. 2021, section 6, who advise
 20 epochs on small data sets and show that what is taken for instability is too few steps."""
 
-METHODS: Mapping[str, tuple[str, ...]] = {"classify": ("classify",), "regress": ("regress",)}
+RANGE_TEST_STEPS = 100
+"""Optimizer steps of a learning-rate range test."""
+
+METHODS: Mapping[str, tuple[str, ...]] = {"classify": ("classify",), "tag": ("tag",), "regress": ("regress",)}
 """The methods of each task, its default first."""
 
 

@@ -15,8 +15,9 @@ from tests import tiny
 from tunesmith.core.engine import Request
 from tunesmith.core.errors import ModelError, TunesmithError
 from tunesmith.engines.transformers import TransformersEngine
-from tunesmith.models.encoder import Head, TextNetwork, load_encoder
+from tunesmith.models.encoder import TextNetwork, load_encoder
 from tunesmith.models.folder import new_head, open_model, save_model
+from tunesmith.models.heads import Head
 from tunesmith.models.manifest import BaseReference, LengthPolicy, ModelManifest, NetworkShape, Standardization
 from tunesmith.models.tokenizer import Tokenizer
 from tunesmith.numerics.padding import pad
