@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-ArtifactKind = Literal["dataset", "splits", "quality", "base", "activations", "baselines", "model", "history", "report"]
+ArtifactKind = Literal[
+    "dataset",
+    "splits",
+    "quality",
+    "base",
+    "activations",
+    "ranking",
+    "baselines",
+    "settings",
+    "model",
+    "history",
+    "report",
+]
 
 
 @dataclass(frozen=True)

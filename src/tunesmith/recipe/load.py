@@ -160,7 +160,9 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
         augment = augment.model_copy(update={"methods": tuple(_source_at(one, folder) for one in augment.methods)})
     joins = tuple(join.model_copy(update={"table": _source_at(join.table, folder)}) for join in recipe.data.joins)
     data = recipe.data.model_copy(update={"sources": sources, "joins": joins, "augment": augment})
-    return recipe.model_copy(update={"data": data, "model": _model_at(recipe.model, folder)})
+    named = recipe.model
+    model = _model_at(named, folder) if isinstance(named, str) else tuple(_model_at(one, folder) for one in named)
+    return recipe.model_copy(update={"data": data, "model": model})
 
 
 def _source_at(source: Any, folder: Path) -> Any:

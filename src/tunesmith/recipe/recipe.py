@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WrapValidator, field_validator, model_validator
@@ -37,9 +37,9 @@ from tunesmith.evaluation.measures_config import (
     RobustnessStageConfig,
 )
 from tunesmith.governance.privacy.config import NOT_SCANNED, PrivacyConfig, PrivacyStageConfig
-from tunesmith.training.decision_config import DecisionConfig
 from tunesmith.selection.config import AUTO, SelectConfig
 from tunesmith.training.config import FeaturesConfig, TrainConfig, TrainStageConfig
+from tunesmith.training.decision_config import DecisionConfig
 from tunesmith.training.tune_config import TuneStageConfig, default_space, phases, resolved
 from tunesmith.tuning.config import TuneConfig
 
@@ -180,8 +180,8 @@ class Recipe(Config):
     """Where rows come from and what is done to them."""
     model: ModelName | Annotated[tuple[ModelName, ...], Field(min_length=1)] = "embedded"
     """The pre-trained model: `embedded` (the encoder that comes with tunesmith), a folder in Hugging Face format, or a
-    Hub id. A list of them, or `auto` (every encoder of the catalogue that is on this machine), is ranked on the training
-    rows, and the best is taken. Default: embedded."""
+    Hub id. A list of them, or `auto` (every encoder of the catalogue that is on this machine), is ranked on the
+    training rows, and the best is taken. Default: embedded."""
     train: Annotated[TrainConfig, Gathered] = TrainConfig()
     """The phase of training. Every default is the vetted setting."""
     tune: Annotated[TuneConfig | None, Gathered] = None
@@ -307,6 +307,7 @@ class Recipe(Config):
         return TuneStageConfig(
             task=self.task,
             train=self.train,
+            decision=self.decision,
             space=resolved(self.train, self.task, space),
             searcher=self.tune.searcher,
             trials=self.tune.num_trials,

@@ -13,6 +13,7 @@ from tunesmith.core.errors import ModelError, RecipeError
 
 EMBEDDED = "embedded"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?\Z")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = (
     "*.safetensors",
     "*.safetensors.index.json",
@@ -57,12 +58,6 @@ def locate(name: str) -> Located:
         raise RecipeError("`model` is a file: name the folder around it", seen=name, next=f"model: {folder.parent}")
     if HUB_ID.match(name) and not folder.is_absolute():
         return Located(name, _hub(name))
-    if name == "auto":
-        raise RecipeError(
-            "ranking base models on your rows is not in this version",
-            seen="model: auto",
-            next="write `model: embedded`",
-        )
     near = difflib.get_close_matches(folder.name, _siblings(folder), n=1)
     raise RecipeError(
         "there is no such model",
@@ -70,6 +65,21 @@ def locate(name: str) -> Located:
         allowed=f"`{EMBEDDED}`, a folder, or a Hub id like owner/name",
         next=f"did you mean {folder.parent / near[0]}?" if near else None,
     )
+
+
+def cached(name: str) -> Located | None:
+    """A Hub model that is in the local cache, named with its commit; None where it is not. Asks no network."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    repository, _, revision = name.partition("@")
+    try:
+        found = snapshot_download(
+            repository, revision=revision or None, allow_patterns=list(WANTED), local_files_only=True
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError):
+        return None
+    return Located(f"{repository}@{Path(found).name}", Path(found))
 
 
 def _siblings(folder: Path) -> list[str]:
@@ -92,6 +102,9 @@ def _hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     repository, _, revision = name.partition("@")
+    if COMMIT.fullmatch(revision) and (known := cached(name)) is not None:
+        # A commit never changes, so the network has nothing to add.
+        return known.folder
     try:
         return Path(snapshot_download(repository, revision=revision or None, allow_patterns=list(WANTED)))
     except LocalEntryNotFoundError as error:

@@ -81,9 +81,15 @@ def forecast_train(base: Mapping[str, Any], num_tokens: int, epochs: float, trai
     if trainable == "head":
         return Forecast(START_S + 0.3 * epochs, RUNTIME_BYTES + 200_000_000, "only the head learns, on cached features")
     seconds = START_S + 6.0 * body_parameters(base) * num_tokens * epochs / (speed.flops * UTILISATION["full"])
+    return Forecast(
+        seconds, training_bytes(base), f"{num_tokens * epochs:,.0f} tokens at {speed.flops / 1e9:.0f} GFLOP/s"
+    )
+
+
+def training_bytes(base: Mapping[str, Any]) -> int:
+    """The memory that training every weight takes: the runtime, weights with their optimizer state, activations."""
     activations = BYTES_PER_TOKEN_LAYER_HIDDEN * int(base["hidden"]) * int(base["num_layers"]) * TYPICAL_TOKENS
-    peak_bytes = RUNTIME_BYTES + 24 * int(base["num_parameters"]) + activations
-    return Forecast(seconds, peak_bytes, f"{num_tokens * epochs:,.0f} tokens at {speed.flops / 1e9:.0f} GFLOP/s")
+    return RUNTIME_BYTES + 24 * int(base["num_parameters"]) + activations
 
 
 def forecast_forward(base: Mapping[str, Any], num_tokens: int, speed: Machine) -> Forecast:
