@@ -60,8 +60,13 @@ _ROWS: list[Wire] = [
     _row("stage", "cost", "evaluation.cost:Cost", "evaluation.measures_config:CostStageConfig", "Times single answers on this machine", is_heavy=True),
     _row("stage", "evaluate", "evaluation.stage:Evaluate", "evaluation.config:EvaluateStageConfig", "Measures the model against the baselines", is_heavy=True, version=2),
 
-    _row("source", "csv", "data.sources.csv:CsvSource", "data.sources.csv:CsvConfig", "Comma, semicolon or tab separated text"),
-    _row("source", "jsonl", "data.sources.jsonl:JsonlSource", "data.sources.jsonl:JsonlConfig", "One JSON object a line"),
+    _row("source", "csv", "data.sources.several:open_files", "data.sources.csv:CsvConfig", "Comma, semicolon or tab separated text"),
+    _row("source", "jsonl", "data.sources.several:open_files", "data.sources.jsonl:JsonlConfig", "One JSON object a line"),
+    _row("source", "json", "data.sources.several:open_files", "data.sources.json:JsonConfig", "One JSON document: a list of objects, or an object of objects"),
+    _row("source", "parquet", "data.sources.several:open_files", "data.sources.parquet:ParquetConfig", "Parquet files"),
+    _row("source", "arrow", "data.sources.several:open_files", "data.sources.arrow:ArrowConfig", "Arrow files: Feather, or the stream that `datasets` writes"),
+    _row("source", "text", "data.sources.plain_text:TextSource", "data.sources.plain_text:TextConfig", "Text and Markdown files: a row a document, line or paragraph"),
+    _row("source", "hub", "data.sources.hub:HubSource", "data.sources.hub:HubConfig", "A folder that `datasets` saved, or a data set of the Hugging Face Hub"),
     _row("source", "sql", "data.sources.sql:SqlSource", "data.sources.sql:SqlConfig", "A table or query of any database SQLAlchemy reaches"),
     _row("source", "http", "data.sources.http:HttpSource", "data.sources.http_config:HttpConfig", "An HTTP API that answers with JSON, page by page"),
 
@@ -90,7 +95,7 @@ _ROWS: list[Wire] = [
     _row("optimizer", "adafactor", "training.optimizers:adafactor", "training.optimizer_config:AdafactorConfig", "Adam's squares as rows and columns: little memory"),
     _row("optimizer", "lion", "training.optimizers:lion", "training.optimizer_config:LionConfig", "The sign of a momentum: one state a weight"),
 
-    _row("baseline", "majority", "evaluation.baselines.majority:Majority", None, "The most frequent label of the training rows"),
+    _row("baseline", "majority", "evaluation.baselines.majority:Majority", None, "The most frequent labels of the training rows"),
     _row("baseline", "mean", "evaluation.baselines.mean:Mean", None, "The mean target of the training rows"),
     _row("baseline", "base_centroid", "evaluation.baselines.base_centroid:BaseCentroid", None, "Nearest class mean in the frozen base's space"),
     _row("baseline", "base_logistic", "evaluation.baselines.base_logistic:BaseLogistic", None, "Logistic regression for each label on the frozen base's features"),

@@ -29,7 +29,9 @@ class CsvConfig(SourceConfig):
     kind: Literal["csv"] = "csv"
     """Which kind of source this is."""
     path: str
-    """The file, relative to the recipe or absolute. Records longer than 16 million characters are refused."""
+    """The file, a folder or a pattern such as `data/*.csv`, relative to the recipe or absolute; packed with gzip, zstd
+    or zip or not. Several files are read in the order of their names and their columns united. Records longer than 16
+    million characters are refused."""
     encoding: str | None = None
     """A Python encoding name such as `utf-16` or `cp1250`; null: detected (UTF-8, UTF-16 or, line by line, cp1252)."""
     delimiter: str | None = None

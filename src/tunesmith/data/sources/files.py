@@ -122,6 +122,6 @@ def _binary(path: Path, source: str, what: str, way_out: str) -> DataError:
     return DataError(
         f"source `{source}`: the file is {what}, not text",
         seen=path,
-        allowed="separated text (`kind: csv`), JSON (`jsonl`, `json`) or plain text (`text`), packed with gzip, zstd or not",
+        allowed="separated text (`kind: csv`), JSON (`jsonl`, `json`) or plain text (`text`), packed or not",
         next=way_out,
     )

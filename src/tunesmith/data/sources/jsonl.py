@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +12,13 @@ from pydantic import field_validator
 from tunesmith.core import digests
 from tunesmith.core.errors import DataError
 from tunesmith.core.source import Batch, Description
-from tunesmith.data.sources import text
+from tunesmith.data.sources import json_record, text
 from tunesmith.data.sources.batches import BatchBuilder
 from tunesmith.data.sources.config import SourceConfig
 from tunesmith.data.sources.files import require_file
 
+INVALID = "invalid JSON"
+_READER = json_record.Reader()
 MIN_HEAD_OBJECTS = 1_000
 """Objects whose keys make the described columns; more are looked at only until every mapped column was seen."""
 
@@ -28,7 +29,8 @@ class JsonlConfig(SourceConfig):
     kind: Literal["jsonl"] = "jsonl"
     """Which kind of source this is."""
     path: str
-    """The file, relative to the recipe or absolute. Lines longer than 16 MB are refused."""
+    """The file, a folder or a pattern such as `data/*.jsonl`, relative to the recipe or absolute; packed with gzip,
+    zstd or zip or not. Lines longer than 16 MB are refused."""
     encoding: str | None = None
     """A Python encoding name; null: detected (UTF-8 as JSON asks, UTF-16 or, line by line, cp1252)."""
 
@@ -103,7 +105,7 @@ class JsonlSource:
             record, reason = parse(line)
             if not first:
                 first = line
-                if reason == "invalid JSON" and line.strip()[0] in "[{" and line.strip()[-1] in "[{,":
+                if reason == INVALID and line.strip()[0] in "[{" and line.strip()[-1] in "[{,":
                     # A document over several lines: one of its lines may be an object by itself all the same.
                     self._refuse_whole(first)
             if reason:
@@ -120,11 +122,10 @@ class JsonlSource:
     def _refuse_whole(self, first: str) -> NoReturn:
         what, way_out = "no line of the file is a JSON object", "export one object a line, without a list around them"
         if first.lstrip().startswith("["):
-            what = "the file is one JSON array, not JSON lines"
-            way_out = f"write one object a line: jq -c '.[]' {self.path} > {self.path.with_suffix('.jsonl')}"
+            what, way_out = "the file is one JSON array, not JSON lines", "read it with `kind: json`"
         elif first.strip() == "{":
             what = "the file is one JSON document over several lines, not JSON lines"
-            way_out = f"write one object a line: jq -c . {self.path} > {self.path.with_suffix('.jsonl')}"
+            way_out = "read it with `kind: json`"
         raise DataError(
             f"source `{self.config.name}`: {what}",
             seen=f"{self.path}: {first[:200] or 'blank lines only'}",
@@ -143,30 +144,11 @@ class JsonlSource:
 
 def parse(line: str) -> tuple[dict[str, Any], str]:
     """The cells of one line by key, or why it is refused; arrays and objects in it become compact JSON text."""
+    start = len(line) - len(line.lstrip(" \t\r\n"))
     try:
-        record = json.loads(line, parse_constant=_refuse_constant)
+        record, end = _READER.value(line, start)
     except (ValueError, RecursionError):
-        return {}, "invalid JSON"
-    if not isinstance(record, dict):
-        return {}, "not a JSON object"
-    cells = {
-        key: json.dumps(value, ensure_ascii=False, separators=(",", ":")) if isinstance(value, dict | list) else value
-        for key, value in record.items()
-    }
-    if ("\\ud" in line or "\\uD" in line) and not _is_unicode(cells):
-        return {}, "half a surrogate pair"
-    return cells, ""
-
-
-def _is_unicode(cells: dict[str, Any]) -> bool:
-    try:
-        for key, value in cells.items():
-            f"{key}{value}".encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    # NaN and Infinity are Python's, not JSON's.
-    raise ValueError(name)
+        return {}, INVALID
+    if line[end:].strip(" \t\r\n"):
+        return {}, INVALID
+    return ({}, _READER.flaw) if _READER.flaw else json_record.cells(record, line)

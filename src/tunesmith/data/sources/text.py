@@ -254,6 +254,58 @@ def _wide_blocks(stream: Readable, encoding: Encoding, source: str, is_cr_break:
         yield raw if isinstance(raw, Unreadable) else raw.decode()
 
 
+class Characters:
+    """The text in order, in chunks that end anywhere: for documents whose lines mean nothing and may be endless."""
+
+    def __init__(self, path: Path, encoding: Encoding, declared: str | None, *, source: str) -> None:
+        self._path, self._encoding, self._source = path, encoding, source
+        self._has_fallback = declared is None and encoding.codec == "utf-8"
+        self.num_fallback_bytes = 0
+        """Bytes so far that are not valid UTF-8 and were read as cp1252."""
+
+    def __iter__(self) -> Iterator[str]:
+        self.num_fallback_bytes, num_bytes = 0, self._encoding.num_bom_bytes
+        decoder = codecs.getincrementaldecoder(self._encoding.codec)(_FALLBACK if self._has_fallback else "strict")
+        with open_bytes(self._path, source=self._source) as stream:
+            stream.read(num_bytes)
+            while True:
+                chunk = stream.read(CHUNK_BYTES)
+                before, num_bytes = len(_fallback_bytes), num_bytes + len(chunk)
+                try:
+                    text = decoder.decode(chunk, not chunk)
+                except UnicodeDecodeError as error:
+                    raise _not_valid(self._source, self._encoding, error.reason, num_bytes) from None
+                self.num_fallback_bytes += len(_fallback_bytes) - before
+                _fallback_bytes.clear()
+                if text:
+                    yield text
+                if not chunk:
+                    return
+
+
+_FALLBACK = "tunesmith-cp1252"
+_fallback_bytes = bytearray()
+
+
+def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    odd = error.object[error.start : error.end]
+    _fallback_bytes.extend(odd)
+    return codecs.charmap_decode(odd, "strict", _CP1252)[0], error.end
+
+
+codecs.register_error(_FALLBACK, _as_cp1252)
+
+
+def _not_valid(source: str, encoding: Encoding, reason: str, num_bytes: int) -> DataError:
+    return DataError(
+        f"source `{source}`: the file is not valid {encoding.label}",
+        seen=f"{reason} before byte {num_bytes}",
+        next="export the file again as UTF-8, or set `encoding`",
+    )
+
+
 class Readable(Protocol):
     """Bytes that are read once from the start."""
 
@@ -277,10 +329,6 @@ class _Recoded:
             try:
                 text = self._decoder.decode(chunk, final=not chunk)
             except UnicodeDecodeError as error:
-                raise DataError(
-                    f"source `{self._source}`: the file is not valid {self._encoding.label}",
-                    seen=f"{error.reason} before byte {self._num_bytes}",
-                    next="export the file again as UTF-8, or set `encoding`",
-                ) from None
+                raise _not_valid(self._source, self._encoding, error.reason, self._num_bytes) from None
             if text or not chunk:
                 return text.encode()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tunesmith.core.errors import DataError
-from tunesmith.data.sources import text
+from tunesmith.data.sources import json_record, text
 from tunesmith.data.sources.jsonl import JsonlConfig, JsonlSource
 
 
@@ -52,7 +52,7 @@ def test_bad_lines_are_refused_and_blank_ones_counted(file: Path) -> None:
     assert batch.columns == {"a": [1, 2]}
     assert [one.position for one in batch.refused] == list(range(2, 2 + len(bad)))
     assert [one.reason for one in batch.refused] == [
-        "invalid JSON", "not a JSON object", "not a JSON object", "invalid JSON", "invalid JSON",
+        "invalid JSON", "not a JSON object", "not a JSON object", json_record.NOT_A_NUMBER, json_record.NOT_A_NUMBER,
         "half a surrogate pair", "invalid JSON", "invalid JSON",
     ]  # fmt: skip
     assert batch.refused[0].record == '{"a": 1' and len(batch.refused[-1].record) < 1100
