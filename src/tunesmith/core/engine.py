@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-Capability = Literal["predict", "embed", "generate", "score"]
+Capability = Literal["predict", "embed", "logits", "generate", "score"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Answer:
 
     index: int
     values: tuple[float, ...]
-    """predict: probabilities by label, or the predicted value; embed: the vector."""
+    """predict: probabilities by label, or the predicted values; embed: the vector; logits: the network's outputs."""
     num_tokens: int = 0
     num_truncated_tokens: int = 0
     """Tokens of the text that the model's context could not hold."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,6 +13,7 @@ from tunesmith.core.errors import DataError, StepError
 from tunesmith.data import dataset
 from tunesmith.data.dataset import LINEAGE
 from tunesmith.data.sift import bounded
+from tunesmith.data.sources.config import LABEL_COLUMN
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Gathered:
     notes: tuple[str, ...]
 
 
-def gather(given: Mapping[str, Artifact]) -> Gathered:
-    """The rows and refused records of every dataset, in the order given.
+def gather(given: Mapping[str, Artifact], made: Collection[str] = ()) -> Gathered:
+    """The rows and refused records of every dataset, in the order given; `made` are columns that later steps add.
 
     Raises: DataError when no source has a text or a label; StepError when a dataset lacks rows it says it has.
     """
@@ -47,21 +48,26 @@ def gather(given: Mapping[str, Artifact]) -> Gathered:
                 seen=f"{frame.height} rows and {refused[-1].height} refused records, {read[name]} read",
                 next="run `tunesmith run` again; if it stays, remove this dataset from the workspace",
             )
-    mapped = _mapped(frames)
+    mapped = _mapped(frames, made)
     rows, notes = _join(frames, mapped)
     return Gathered(rows, pl.concat(refused), read, mapped, tuple(notes))
 
 
-def _mapped(frames: Mapping[str, pl.DataFrame]) -> tuple[str, ...]:
+def _mapped(frames: Mapping[str, pl.DataFrame], made: Collection[str]) -> tuple[str, ...]:
     seen = dict.fromkeys(column for frame in frames.values() for column in frame.columns if column not in LINEAGE)
     for role in ("text", "label"):
-        if role not in seen:
+        if (
+            role not in seen
+            and role not in made
+            and not (role == "label" and any(name.startswith(LABEL_COLUMN) for name in seen))
+        ):
             raise DataError(
                 f"no source has a column for `{role}`",
                 seen=", ".join(seen) or "no columns",
                 next=f"map it in the source: `columns: {{{role}: its name in the source}}`",
             )
-    return ("text", "label", *(column for column in seen if column not in ("text", "label")))
+    roles = tuple(role for role in ("text", "label") if role in seen)
+    return (*roles, *(column for column in seen if column not in roles))
 
 
 def _refused(name: str, artifact: Artifact) -> pl.DataFrame:

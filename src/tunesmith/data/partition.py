@@ -8,7 +8,7 @@ from collections.abc import Collection
 import polars as pl
 
 from tunesmith.core.errors import DataError, RecipeError
-from tunesmith.data import leakage
+from tunesmith.data import by_time, leakage
 from tunesmith.data.clean import comparable
 from tunesmith.data.dedupe import GIVEN, is_pool
 from tunesmith.data.leakage import SPLIT
@@ -16,6 +16,8 @@ from tunesmith.data.prepare_config import PrepareConfig, SplitName
 from tunesmith.data.quality import named, percent, rows
 from tunesmith.data.sift import Sifted
 from tunesmith.data.split import MIN_LABEL_ROWS, draw, draw_groups
+from tunesmith.data.stratify import draw_tags
+from tunesmith.data.targets import ANSWER, label_names
 
 
 def partition(sifted: Sifted, config: PrepareConfig, given: Collection[str], seed: int, notes: list[str]) -> str:
@@ -35,7 +37,9 @@ def partition(sifted: Sifted, config: PrepareConfig, given: Collection[str], see
             seen=f"{pool.height} rows left after cleaning",
             next="add rows, or loosen the rules; `tunesmith plan` shows what was taken out and why",
         )
-    stratify_by = config.split.stratify_by or ("label" if config.task == "classify" else None)
+    stratify_by = config.split.stratify_by or ("label" if config.task != "regress" else None)
+    if config.split.by_time is not None:
+        stratify_by = None
     drawn = _drawn(pool, config, stratify_by, shares, seed, notes)
     sifted.kept = sifted.kept.join(
         pl.DataFrame({"row_id": pool["row_id"], SPLIT: drawn}, schema={"row_id": pl.String, SPLIT: pl.String}),
@@ -65,8 +69,14 @@ def _drawn(
             seen=stratify_by,
             allowed=", ".join(name for name in pool.columns if not name.startswith("_")),
         )
+    if config.split.by_time is not None:
+        group_by = config.split.group_by
+        return by_time.divided(pool, config.split.by_time, _own_groups(pool, group_by, notes), shares)
     strata = pool[stratify_by].to_list() if stratify_by else [None] * pool.height
     group_by = config.split.group_by
+    is_tags = config.task == "tag" and stratify_by == "label"
+    if is_tags and group_by is None:
+        return draw_tags(pool[ANSWER].to_list(), ids, shares, seed)
     if group_by is None:
         is_label = config.task == "classify" and stratify_by == "label"
         if not is_label and config.task == "classify":
@@ -88,7 +98,19 @@ def _drawn(
     groups = [
         f"row {name}" if value is None else f"group {first[value]}" for value, name in zip(values, ids, strict=True)
     ]
-    return draw_groups(strata, groups, shares, seed)
+    # Having no label is a stratum of its own.
+    sets = [names or [None] for names in pool[ANSWER].to_list()] if is_tags else [[one] for one in strata]
+    return draw_groups(sets, groups, shares, seed)
+
+
+def _own_groups(pool: pl.DataFrame, group_by: str | None, notes: list[str]) -> list[str] | None:
+    """The group of each row, rows without one each a group of its own; None where rows are not grouped."""
+    if group_by is None:
+        return None
+    if alone := pool[group_by].null_count():
+        notes.append(f"{rows(alone)} without `{group_by}`: each was split on its own")
+    values = zip(pool[group_by].cast(pl.String).to_list(), pool["row_id"].to_list(), strict=True)
+    return [f"row {row_id}" if value is None else f"group {value}" for value, row_id in values]
 
 
 def _names(pool: pl.DataFrame) -> list[str]:
@@ -125,7 +147,7 @@ def _check_splits(kept: pl.DataFrame, config: PrepareConfig, given: Collection[s
             raise DataError(f"no row is left for {name}", seen=f"{kept.height} rows kept in all", next=way_out)
     values = kept.filter(pl.col(SPLIT) == "train")["label"]
     if values.n_unique() < 2:
-        what = "label" if config.task == "classify" else "target"
+        what = {"classify": "label", "tag": "set of labels", "regress": "target"}[config.task]
         raise DataError(
             f"there is only one {what} to train on: nothing can be learned from that",
             seen=f"`{values[0]}` in {len(values)} rows",
@@ -137,16 +159,17 @@ def _check_splits(kept: pl.DataFrame, config: PrepareConfig, given: Collection[s
 def _note_labels(kept: pl.DataFrame, config: PrepareConfig, notes: list[str]) -> None:
     if config.task == "regress":
         return
-    counts = kept["label"].value_counts(name="rows").sort("label")
+    names = label_names(kept, config.task).alias("label")
+    counts = names.value_counts(name="rows").sort("label")
     once = counts.filter(pl.col("rows") == 1)["label"].to_list()
     rare = counts.filter(pl.col("rows").is_between(2, MIN_LABEL_ROWS - 1))["label"].to_list()
     if once:
         notes.append(f"label seen once: {named(once)}")
     if rare:
         notes.append(f"labels with fewer than {MIN_LABEL_ROWS} rows cannot be in every split: {named(rare)}")
-    train = set(kept.filter(pl.col(SPLIT) == "train")["label"])
+    train = set(label_names(kept.filter(pl.col(SPLIT) == "train"), config.task))
     for name in ("validation", "test"):
-        labels = kept.filter(pl.col(SPLIT) == name)["label"]
+        labels = label_names(kept.filter(pl.col(SPLIT) == name), config.task)
         unseen = sorted(set(labels) - train)
         if unseen:
             num_rows = rows(int(labels.is_in(unseen).sum()))
@@ -166,7 +189,8 @@ def _words(
         words.append(f"{', '.join(kept)} as given")
     if shares:
         drawn = " and ".join(f"{name} {percent(share)}" for name, share in sorted(shares.items(), reverse=True))
-        words.append(f"{drawn} drawn with seed {seed}")
+        newest = f"{drawn}: the newest rows by `{config.split.by_time}`"
+        words.append(f"{drawn} drawn with seed {seed}" if config.split.by_time is None else newest)
         if stratify_by:
             words.append(f"shares of `{stratify_by}` kept")
         if config.split.group_by:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,12 +13,27 @@ import polars as pl
 
 from tunesmith.core.errors import DataError, RecipeError, StepError
 from tunesmith.core.stage import Facts, Given, StepContext
-from tunesmith.data import clean, dedupe, leakage, quality, rules, split
+from tunesmith.data import (
+    by_time,
+    clean,
+    contamination,
+    dedupe,
+    language,
+    leakage,
+    noise,
+    outside,
+    quality,
+    rules,
+    shape,
+    split,
+    targets,
+)
+from tunesmith.data.changes import Changes
 from tunesmith.data.dataset import LINEAGE
 from tunesmith.data.gather import Gathered, gather
 from tunesmith.data.leakage import SPLIT
 from tunesmith.data.partition import partition
-from tunesmith.data.prepare_config import PrepareConfig
+from tunesmith.data.prepare_config import PrepareConfig, SplitName
 from tunesmith.data.sift import Sifted
 
 NUM_STEPS = 6
@@ -39,12 +55,15 @@ class Prepare:
         """
         config, step = self.config, _steps(context)
         step("reading")
-        gathered = gather(given)
+        inputs = shape.inputs(given, config)
+        gathered = targets.joined(gather(inputs.sources, inputs.made), config)
         measured: dict[str, Any] = {}
         notes = list(gathered.notes)
         step("repairing")
-        rows, repaired = clean.repair(gathered.rows, gathered.mapped, config.clean)
-        rows = split.with_given(rows, self._given(given))
+        changes = Changes(context.out / "quality")
+        gathered, repaired = shape.shaped(gathered, inputs.tables, config, changes)
+        rows = split.with_given(gathered.rows, self._given(inputs.sources))
+        gathered = replace(gathered, rows=gathered.rows.clear())
         columns = [name for name in gathered.mapped if name != "split"]
         if rows["subject"].null_count() < rows.height:
             columns.append("subject")
@@ -53,29 +72,38 @@ class Prepare:
         sifted = Sifted(rows, gathered.mapped)
         del rows
         step("checking")
-        _quarantine_missing(sifted)
-        if config.task == "regress":
-            _quarantine_no_numbers(sifted)
+        shape.quarantine_refused(sifted)
+        sifted.take_out("quarantined", clean.is_missing("text"), "text is missing")
+        noise.quarantine(sifted, config.noise)
+        language.quarantine(sifted, config.language)
+        targets.read(sifted, config)
         measured["validity"] = rules.quarantine(sifted, config.rules)
         _refuse_nothing_left(sifted, gathered)
         sifted.kept = dedupe.with_key(sifted.kept)
-        measured["consistency"] = quality.consistency(sifted.kept, config.task)
+        measured["consistency"] = quality.consistency(sifted.kept, targets.label_names(sifted.kept, config.task))
         step("looking for duplicates")
         measured["uniqueness"] = self._deduplicate(sifted, notes)
         step("splitting")
         _refuse_nothing_left(sifted, gathered)
+        if config.task == "tag":
+            targets.drop_rare(sifted, config.labels, notes)
+        aside = outside.set_aside(sifted, config.outside)
+        by_time.quarantine_without(sifted, config.split.by_time)
         split_by = partition(sifted, config, _names(num_given), context.seed, notes)
+        aside = outside.parted(aside, config, _names(num_given), context.seed, notes)
+        facts = {"contamination": contamination.remove(sifted, config)}
         leakage.check(sifted.kept, config.split.group_by)
         near = leakage.near_across(sifted.kept, config.clean.near_duplicates)
         measured["uniqueness"]["across_splits"] = near
         step("writing")
         measured["text"] = quality.text_lengths(sifted.kept)
-        labels = sifted.kept["label"] if config.task == "classify" else pl.Series("label", [], pl.String)
-        measured["balance"] = quality.balance(labels)
+        measured["balance"] = quality.balance(targets.label_names(sifted.kept, config.task))
         measured["notes"] = quality.notes(measured, sum(gathered.read.values()))
-        facts = {"task": config.task, "split_by": split_by, "notes": notes, "repaired": repaired}
+        facts |= {"changes": changes.facts(), "lost_by_source": sifted.reasons_by_source()}
+        facts |= {"task": config.task, "split_by": split_by, "notes": notes, "repaired": repaired}
         facts["repair"] = {"unicode": config.clean.unicode, "whitespace": config.clean.whitespace}
-        facts |= self._write(sifted, gathered, context.out / "splits")
+        facts["privacy"] = next((one.facts["privacy"] for one in given.values() if "privacy" in one.facts), None)
+        facts |= self._write(sifted, aside, gathered, context.out / "splits")
         _write_json(context.out / "quality" / "quality.json", measured)
         return {"splits": facts, "quality": measured}
 
@@ -106,7 +134,7 @@ class Prepare:
         )
         return {"exact_duplicates": exact + stay, "near_duplicates": near}
 
-    def _write(self, sifted: Sifted, gathered: Gathered, out: Path) -> Facts:
+    def _write(self, sifted: Sifted, aside: pl.DataFrame, gathered: Gathered, out: Path) -> Facts:
         """Write the tables and return the facts that count them.
 
         Raises: StepError when a record is lost or counted twice.
@@ -115,12 +143,15 @@ class Prepare:
         columns = [*LINEAGE, *gathered.mapped]
         parts = {name: sifted.kept.filter(pl.col(SPLIT) == name) for name in split.SPLITS}
         for name, part in parts.items():
-            part.select(columns).write_parquet(out / f"{name}.parquet")
+            targets.written(part).select(columns).write_parquet(out / f"{name}.parquet")
+        if self.config.outside is not None:
+            named = [*(name for name in columns if name != "split"), pl.col(SPLIT).alias("split")]
+            aside.select(named).write_parquet(out / outside.OUTSIDE)
         removed = sifted.removed()
         quarantined = pl.concat([gathered.refused, sifted.quarantined()])
         removed.drop("_why").write_parquet(out / "removed.parquet")
         quarantined.drop("_why").write_parquet(out / "quarantine.parquet")
-        fates = {"kept": sifted.kept, "removed": removed, "quarantined": quarantined}
+        fates = {"kept": pl.concat([sifted.kept, aside]), "removed": removed, "quarantined": quarantined}
         by_source = {
             source: {"read": read, **{fate: _of(frame, source) for fate, frame in fates.items()}}
             for source, read in gathered.read.items()
@@ -134,13 +165,29 @@ class Prepare:
             "by_source": by_source,
             "splits": {name: part.height for name, part in parts.items()},
         }
-        if self.config.task == "regress":
-            return {**facts, "labels": [], "label_counts": {}, "target": _target(parts["train"]["label"])}
-        return {
-            **facts,
-            "labels": parts["train"]["label"].unique().sort().to_list(),
-            "label_counts": {name: _counts(part["label"]) for name, part in parts.items()},
+        if self.config.outside is not None:
+            facts["outside"] = outside.facts_of(aside, self.config.outside)
+        return facts | self._learned(parts)
+
+    def _learned(self, parts: Mapping[SplitName, pl.DataFrame]) -> Facts:
+        """What the training rows say of the labels or targets."""
+        task, train = self.config.task, parts["train"]
+        if task == "regress":
+            facts: Facts = {"labels": [], "label_counts": {}}
+            if len(self.config.targets) < 2:
+                return {**facts, "target": _target(train["label"])}
+            numbers = targets.scales(train, self.config.targets)
+            scale = {name: _target(column) for name, column in numbers.items()}
+            return {**facts, "targets": list(scale), "scale": scale}
+        names = {split_name: targets.label_names(part, task) for split_name, part in parts.items()}
+        facts = {
+            "labels": names["train"].unique().sort().to_list(),
+            "label_counts": {split_name: _counts(one) for split_name, one in names.items()},
         }
+        if task == "tag":
+            per_row = train[targets.ANSWER].list.len().value_counts(name="n").sort(targets.ANSWER)
+            facts["labels_per_row"] = {str(number): n for number, n in per_row.iter_rows()}
+        return facts
 
 
 def check_counts(counts: Mapping[str, Mapping[str, int]]) -> None:
@@ -164,21 +211,6 @@ def _steps(context: StepContext) -> Callable[[str], None]:
         done += 1
 
     return step
-
-
-def _quarantine_missing(sifted: Sifted) -> None:
-    for column in ("text", "label"):
-        sifted.take_out("quarantined", clean.is_missing(column), f"{column} is missing")
-
-
-def _quarantine_no_numbers(sifted: Sifted) -> None:
-    number = pl.col("label").cast(pl.Float64, strict=False)
-    sifted.kept = sifted.kept.with_columns(number.alias("_number"))
-    why = "label is not a number"
-    reason = pl.concat_str(pl.lit(f"{why}: "), pl.col("label").str.slice(0, 100))
-    sifted.take_out("quarantined", ~pl.col("_number").is_finite().fill_null(False), why, reason=reason)
-    # -0.0 and 0.0 are one target: adding zero makes them one value.
-    sifted.kept = sifted.kept.with_columns((pl.col("_number") + 0.0).alias("label")).drop("_number")
 
 
 def _check_group(column: str, kept: pl.DataFrame) -> None:

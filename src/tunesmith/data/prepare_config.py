@@ -7,6 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tunesmith.core.config import Config
+from tunesmith.data.derive_config import Expression
+from tunesmith.data.joins_config import JoinKeys
+from tunesmith.data.noise_config import ContaminationConfig, LanguageConfig, NoiseConfig
+from tunesmith.data.normalise.config import Normal
+from tunesmith.data.targets_config import LabelsConfig
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -118,6 +123,10 @@ class SplitConfig(Config):
     """Rows with the same value here (a customer, a document) never end up in two splits."""
     stratify_by: str | None = None
     """Column whose shares every split keeps; by default the label for `classify`, nothing for `regress`."""
+    by_time: str | None = None
+    """Column of dates (ISO form, as `normalise` writes them) or numbers by which rows are divided: the newest rows are
+    test, those before them validation. Rows of one moment stay together, with `group_by` whole groups, by their newest
+    row. Rows without a time go to quarantine. Not with `stratify_by`. null: rows are drawn."""
 
     @field_validator("test")
     @classmethod
@@ -133,6 +142,11 @@ class SplitConfig(Config):
     def _leaves_train(self) -> SplitConfig:
         if self.validation + self.test >= 1:
             raise ValueError(f"validation {self.validation} and test {self.test} leave no rows to train on")
+        if self.by_time is not None and self.stratify_by is not None:
+            raise ValueError(
+                f"`by_time: {self.by_time}` decides which rows prove, so the shares of `{self.stratify_by}` cannot be "
+                "kept: leave `stratify_by` or `by_time` out"
+            )
         return self
 
 
@@ -149,6 +163,24 @@ class PrepareConfig(Config):
     """How rows are divided."""
     given: dict[str, SplitName] = Field(default_factory=dict)
     """Sources that are a split as a whole, by their name."""
+    labels: LabelsConfig = LabelsConfig()
+    """How the labels of `tag` are read."""
+    targets: tuple[str, ...] = ()
+    """The names of several targets of `regress`, in the order of the recipe; empty for one."""
+    joins: tuple[JoinKeys, ...] = ()
+    """Tables that add columns; each is given to the stage by its name, beside the sources."""
+    normalise: dict[str, Normal] = Field(default_factory=dict)
+    """Columns whose values are written in one way."""
+    derive: dict[str, Expression] = Field(default_factory=dict)
+    """Columns computed from others, in this order."""
+    noise: NoiseConfig = NoiseConfig()
+    """Texts that cannot be learned from."""
+    language: LanguageConfig | None = None
+    """The language of the texts; null: not looked at."""
+    contamination: ContaminationConfig | None = ContaminationConfig()
+    """Training rows that repeat a test row; null: only equal texts are removed."""
+    outside: str | None = None
+    """The label of rows out of scope, which are never trained on; null: there are none."""
 
     @model_validator(mode="after")
     def _target_is_no_stratum(self) -> PrepareConfig:

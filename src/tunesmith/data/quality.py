@@ -47,8 +47,9 @@ def balance(labels: pl.Series) -> dict[str, Any]:
     return {"counts": counts, "smallest": smallest, "largest": largest, "ratio": ratio, "entropy": abs(entropy)}
 
 
-def consistency(frame: pl.DataFrame, task: str) -> list[dict[str, Any]]:
-    """Contradictions between rows, before any was left out: what, and how many rows."""
+def consistency(frame: pl.DataFrame, names: pl.Series) -> list[dict[str, Any]]:
+    """Contradictions between rows, before any was left out: what, and how many rows; `names` are the labels of all rows
+    one by one, none for numbers."""
     texts = frame.group_by("_key").agg(
         pl.len().alias("rows"),
         pl.col("text").n_unique().alias("spellings"),
@@ -58,12 +59,14 @@ def consistency(frame: pl.DataFrame, task: str) -> list[dict[str, Any]]:
         ("same text, different labels", texts.filter(pl.col("labels") > 1)["rows"].sum()),
         ("same text but for case and white space", texts.filter(pl.col("spellings") > 1)["rows"].sum()),
     ]
-    if task == "classify":
-        labels = frame.group_by(pl.col("label").str.to_lowercase().alias("low")).agg(
-            pl.len().alias("rows"), pl.col("label").n_unique().alias("spellings")
+    if len(names):
+        labels = (
+            names.to_frame("label")
+            .group_by(pl.col("label").str.to_lowercase().alias("low"))
+            .agg(pl.len().alias("rows"), pl.col("label").n_unique().alias("spellings"))
         )
         found.append(("labels that differ only in case", labels.filter(pl.col("spellings") > 1)["rows"].sum()))
-        is_placeholder = frame["label"].str.to_lowercase().is_in(list(PLACEHOLDERS))
+        is_placeholder = names.str.to_lowercase().is_in(list(PLACEHOLDERS))
         found.append(("labels that read like a missing value", is_placeholder.sum()))
     is_placeholder = frame["text"].str.to_lowercase().is_in(list(PLACEHOLDERS))
     found.append(("texts that read like a missing value", is_placeholder.sum()))

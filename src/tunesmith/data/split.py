@@ -74,7 +74,7 @@ def draw(
 
 
 def draw_groups(
-    labels: Sequence[Hashable],
+    label_sets: Sequence[Sequence[Hashable]],
     groups: Sequence[str],
     shares: Mapping[SplitName, float],
     seed: int,
@@ -86,11 +86,11 @@ def draw_groups(
         members[group].append(row)
     all_shares: dict[SplitName, float] = {"train": 1 - sum(shares.values()), **shares}
     parts = {split: share for split, share in all_shares.items() if share > 0}
-    totals = Counter(labels)
+    totals = Counter(label for labels in label_sets for label in labels)
     target = {split: {label: share * total for label, total in totals.items()} for split, share in parts.items()}
     filled: dict[SplitName, Counter[Hashable]] = {split: Counter() for split in parts}
     chosen: dict[str, SplitName] = {}
-    counts = {group: Counter(labels[row] for row in rows) for group, rows in members.items()}
+    counts = {group: Counter(label for row in rows for label in label_sets[row]) for group, rows in members.items()}
     for group in sorted(members, key=lambda name: (-len(members[name]), _hash(seed, name))):
         count = counts[group]
 
@@ -145,6 +145,15 @@ def _quotas(sizes: Mapping[Hashable, float], room: Mapping[Hashable, int], wante
         if quotas[label] < room[label] and quotas[label] <= sizes[label]:
             quotas[label] += 1
     return quotas
+
+
+def ranks(seed: int, names: Sequence[str]) -> list[int]:
+    """The place of each name in an order that depends on the seed and the names alone; equal names in their order."""
+    order = sorted(range(len(names)), key=lambda row: (_hash(seed, names[row]), row))
+    places = [0] * len(names)
+    for place, row in enumerate(order):
+        places[row] = place
+    return places
 
 
 def _hash(seed: int, name: str) -> bytes:

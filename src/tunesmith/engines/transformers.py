@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +25,9 @@ BUDGET_TOKENS = 4096
 
 
 class TransformersEngine:
-    """Answers ``predict`` and ``embed`` requests with a loaded model, short texts together."""
+    """Answers ``predict``, ``embed`` and ``logits`` requests with a loaded model, short texts together."""
 
-    capabilities: frozenset[Capability] = frozenset({"predict", "embed"})
+    capabilities: frozenset[Capability] = frozenset({"predict", "embed", "logits"})
 
     def __init__(self, manifest: ModelManifest, network: TextNetwork, tokenizer: Tokenizer) -> None:
         self.manifest, self.network, self.tokenizer = manifest, network, tokenizer
@@ -61,22 +62,35 @@ class TransformersEngine:
         for part in microbatches(range(len(texts)), lengths, BUDGET_TOKENS):
             tokens_BT, mask_BT = pad([encoded[place].ids for place in part])
             with torch.inference_mode():
-                values_BC = self._values(tokens_BT, mask_BT, capability)
+                values_BC, score_B = self._values(tokens_BT, mask_BT, capability)
             for at, place in enumerate(part):
-                yield Answer(place, tuple(values_BC[at]), lengths[place], encoded[place].num_cut)
+                score = None if score_B is None else score_B[at]
+                yield Answer(place, tuple(values_BC[at]), lengths[place], encoded[place].num_cut, score)
 
-    def _values(self, tokens_BT: Tensor, mask_BT: Tensor, capability: Capability) -> list[list[float]]:
+    def _values(
+        self, tokens_BT: Tensor, mask_BT: Tensor, capability: Capability
+    ) -> tuple[list[list[float]], list[float] | None]:
+        """What is answered to each text, and of a model that rejects how surely it knows each."""
         import torch
+
+        from tunesmith.numerics.scope import rejection_score
 
         if capability == "embed":
             features_BD = self.network.features(tokens_BT, mask_BT)
-            return torch.nn.functional.normalize(features_BD, dim=-1).tolist()
+            return torch.nn.functional.normalize(features_BD, dim=-1).tolist(), None
         output_BC = self.network(tokens_BT, mask_BT).double()
+        if capability == "logits":
+            return output_BC.tolist(), None
+        decision, reject = self.manifest.decision, self.manifest.decision.reject
+        score_B = None if reject is None else rejection_score(output_BC, reject.score, decision.temperature).tolist()
         if self.manifest.task == "classify":
-            output_BC = output_BC.softmax(-1)
-        elif self.manifest.target is not None:
-            output_BC = output_BC * self.manifest.target.std + self.manifest.target.mean
-        return output_BC.tolist()  # type: ignore[no-any-return]
+            output_BC = (output_BC / decision.temperature).softmax(-1)
+        elif self.manifest.task == "tag":
+            output_BC = (output_BC / decision.temperature).sigmoid()
+        elif scales := self.manifest.scales:
+            output_BC = output_BC * torch.tensor([one.std for one in scales], dtype=torch.double)
+            output_BC = output_BC + torch.tensor([one.mean for one in scales], dtype=torch.double)
+        return output_BC.tolist(), score_B
 
 
 class _Run:
@@ -93,7 +107,7 @@ class _Run:
             for answer in self._engine._answer(window, self._request.capability):
                 if self._is_cancelled:
                     return
-                yield Answer(start + answer.index, answer.values, answer.num_tokens, answer.num_truncated_tokens)
+                yield replace(answer, index=start + answer.index)
 
     def cancel(self) -> None:
         """Stop before the next answer."""

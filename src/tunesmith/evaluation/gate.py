@@ -11,11 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tunesmith.evaluation.config import Gate, GateRule
-from tunesmith.evaluation.significance import Comparison, Interval, Resamples, Undefined, Verdict
+from tunesmith.evaluation.significance import MODEL, Comparison, Interval, Resamples, Undefined, Verdict
 from tunesmith.metrics import table
-
-MODEL = "model"
-"""The model's name among the predictors; no baseline can be called so."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -34,6 +34,8 @@ from tunesmith.metrics.table import Metric, Task
 Verdict = Literal["better", "not shown", "worse"]
 Floats = NDArray[np.float64]
 
+MODEL = "model"
+"""The model's name among the predictors; no baseline can be called so."""
 CHUNK_ELEMENTS = 4_000_000
 """Numbers in one block of resamples: bounds memory at some tens of megabytes."""
 POWER = 0.8
@@ -173,6 +175,19 @@ class Resamples:
             return None
         # Equal predictions have no spread to reckon with: as few rows won outright as an exact test could notice.
         return min(1.0, math.ceil(math.log2(2 / (1 - confidence))) / self.num_rows)
+
+
+def intervals(scores: Resamples, confidence: float) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Every metric of every predictor with its interval, and why some have none."""
+    measured: dict[str, dict[str, Any]] = {name: {} for name in scores.points}
+    gaps: dict[str, str] = {}
+    for predictor in scores.points:
+        for metric in table.of_task(scores.task):
+            try:
+                measured[predictor][metric] = asdict(scores.interval(predictor, metric, confidence))
+            except Undefined as why:
+                gaps[metric if predictor == MODEL else f"{metric} of {predictor}"] = str(why)
+    return measured, gaps
 
 
 def mcnemar(num_only_first: int, num_only_second: int) -> float:

@@ -17,13 +17,16 @@ from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.evaluation import gate as gates
 from tunesmith.evaluation.answering import OpenEngine, answered, open_transformers
 from tunesmith.evaluation.config import EvaluateStageConfig, check_gate, default_gate
-from tunesmith.evaluation.gate import MODEL
+from tunesmith.evaluation.detail import by_class, by_tag, by_target, label_gaps
 from tunesmith.evaluation.limits import check_limits, divided, with_checks
 from tunesmith.evaluation.measures import measure
 from tunesmith.evaluation.predictions import Predictions, decided
-from tunesmith.evaluation.significance import Resamples, Undefined
-from tunesmith.metrics import classification, table
+from tunesmith.evaluation.rejection import rejection_facts
+from tunesmith.evaluation.significance import MODEL, Resamples, intervals
+from tunesmith.evaluation.truth import Truth, given_labels, truth_of
 from tunesmith.models.manifest import Decision
+
+OUTSIDE = "outside.parquet"
 
 
 class Evaluate:
@@ -47,56 +50,120 @@ class Evaluate:
             rules = default_gate(self.config.task, list(baselines))
         check_gate(rules, self.config.task, list(baselines))
 
-        decision = Decision.model_validate(given["model"].facts.get("decision", {}))
-        engine = self.open_engine(given["model"].path, given["base"].path)
-        try:
-            texts = test["text"].to_list()
-            given_answers = answered(engine, texts, context, "predicting the test rows")
-            labels = engine.labels
-        finally:
-            engine.close()
-        answers = decided(
-            self.config.task,
-            labels,
-            decision,
-            given_answers.values_NC,
-            given_answers.num_cut_N,
-            given_answers.score_N,
-        )
-        targets_N = np.array(test["label"].to_list(), dtype=str if self.config.task == "classify" else float)
+        truth, answers, aside = self._answers(given, test, context)
+        predicted = {MODEL: answers.predicted_N, **{name: truth.comparable(one) for name, one in baselines.items()}}
         scores = Resamples(
             self.config.task,
-            targets_N,
-            {MODEL: answers.predicted_N, **baselines},
+            truth.targets_N,
+            predicted,
             num_samples=self.config.bootstrap_samples,
             seed=context.seed,
         )
-        more = measure(self.config, given, test, targets_N, answers, context.seed)
+        more = measure(self.config, given, test, truth.targets_N, answers, context.seed)
         rules, limits = divided(rules)
         judgement, comparisons, not_measured = gates.judge(rules, scores, self.config.confidence)
         judgement = with_checks(judgement, check_limits(limits, more.values, self.config.confidence))
         measured, gaps = intervals(scores, self.config.confidence)
+        detail, more_gaps = self._detail(given, truth, answers, test, baselines, context.seed)
+        if aside is not None:
+            detail["rejection"] = aside
         facts: Facts = {
             "task": self.config.task,
             "num_rows": test.height,
             "primary": gates.primary(rules, self.config.task),
             "metrics": {"test": measured.pop(MODEL)},
-            **(by_class(targets_N, answers) if self.config.task == "classify" else {}),
+            **detail,
             "baselines": measured,
             "comparisons": [asdict(comparison) for comparison in comparisons],
             "gate": judgement.to_facts(),
             "not_measured": {
                 **gaps,
                 **not_measured,
-                **label_gaps(self.config.task, targets_N, answers),
+                **more_gaps,
+                **label_gaps(truth, answers),
                 **more.not_measured,
             },
             "truncated_rows": answers.truncated_rows,
             "num_truncated_tokens": answers.num_truncated_tokens,
             **more.facts,
         }
-        _write(context.out / "report", facts, _frame(test, answers, baselines))
+        decision = _decision(given)
+        _write(context.out / "report", facts, _frame(test, truth, answers, decision, baselines))
         return {"report": facts}
+
+    def _answers(
+        self, given: Given, test: pl.DataFrame, context: StepContext
+    ) -> tuple[Truth, Predictions, Facts | None]:
+        """What the test rows say, what the model answers in the same form, and how it rejects where it does."""
+        task, decision = self.config.task, _decision(given)
+        outside = _outside(given["splits"].path)
+        engine = self.open_engine(given["model"].path, given["base"].path)
+        try:
+            found = answered(engine, test["text"].to_list(), context, "predicting the test rows")
+            beyond = None
+            if decision.reject is not None and outside is not None and outside.height:
+                beyond = answered(engine, outside["text"].to_list(), context, "predicting the rows out of scope")
+            labels = list(engine.labels)
+        finally:
+            engine.close()
+        names = list(given["splits"].facts.get("targets", ())) if task == "regress" else labels
+        answers = decided(task, names, decision, found.values_NC, found.num_cut_N, found.score_N)
+        scale = given["splits"].facts.get("scale") if task == "regress" else None
+        truth = truth_of(task, test["label"].to_list(), labels, scale)
+        if decision.reject is None or found.score_N is None:
+            return truth, truth.answers(answers), None
+        facts = rejection_facts(
+            decision.reject,
+            found.score_N,
+            answers.predicted_N == truth.targets_N,
+            found.values_NC.max(1),
+            None if beyond is None or beyond.score_N is None else (beyond.score_N, beyond.values_NC.max(1)),
+            confidence=self.config.confidence,
+            seed=context.seed,
+        )
+        if beyond is not None and outside is not None:
+            more = decided(task, labels, decision, beyond.values_NC, beyond.num_cut_N, beyond.score_N)
+            folder = context.out / "report"
+            folder.mkdir(parents=True, exist_ok=True)
+            _answered(outside.select("row_id", "source_id", "text"), more, decision).write_parquet(folder / OUTSIDE)
+        return truth, truth.answers(answers), facts
+
+    def _detail(
+        self,
+        given: Given,
+        truth: Truth,
+        answers: Predictions,
+        test: pl.DataFrame,
+        baselines: Mapping[str, NDArray[Any]],
+        seed: int,
+    ) -> tuple[Facts, dict[str, str]]:
+        """Scores by label or by target, and those that have no value."""
+        if truth.task == "classify":
+            return by_class(truth.targets_N, answers), {}
+        if truth.task == "tag":
+            return by_tag(truth, answers, _decision(given)), {}
+        if truth.scale is None:
+            return {}, {}
+        facts, gaps = by_target(
+            list(truth.scale),
+            np.array(test["label"].to_list(), float),
+            {MODEL: answers.values_NC, **baselines},
+            confidence=self.config.confidence,
+            num_samples=self.config.bootstrap_samples,
+            seed=seed,
+        )
+        scale = {name: {"mean": one["mean"], "std": one["std"]} for name, one in truth.scale.items()}
+        return {**facts, "scale": scale}, gaps
+
+
+def _decision(given: Given) -> Decision:
+    return Decision.model_validate(given["model"].facts.get("decision", {}))
+
+
+def _outside(splits: Path) -> pl.DataFrame | None:
+    """The test rows out of scope, where the splits keep some."""
+    file = splits / OUTSIDE
+    return pl.read_parquet(file).filter(pl.col("split") == "test") if file.is_file() else None
 
 
 def _baselines(path: Path, test: pl.DataFrame) -> dict[str, NDArray[Any]]:
@@ -111,62 +178,44 @@ def _baselines(path: Path, test: pl.DataFrame) -> dict[str, NDArray[Any]]:
     return {name: np.array(table_[name].to_list()) for name in table_.columns if name not in ("split", "row_id")}
 
 
-def intervals(scores: Resamples, confidence: float) -> tuple[dict[str, dict[str, Facts]], dict[str, str]]:
-    """Every metric of every predictor with its interval, and why some have none."""
-    measured: dict[str, dict[str, Facts]] = {name: {} for name in scores.points}
-    gaps: dict[str, str] = {}
-    for predictor in scores.points:
-        for metric in table.of_task(scores.task):
-            try:
-                measured[predictor][metric] = asdict(scores.interval(predictor, metric, confidence))
-            except Undefined as why:
-                gaps[metric if predictor == MODEL else f"{metric} of {predictor}"] = str(why)
-    return measured, gaps
-
-
-def by_class(targets_N: NDArray[Any], answers: Predictions) -> Facts:
-    """Scores by label and the confusion matrix, over the labels of the model and of the test rows."""
-    labels = sorted({*answers.labels, *targets_N.tolist()})
-    counts = classification.tally(targets_N, answers.predicted_N)
-    columns = {
-        "precision": classification.precision_per_class(counts),
-        "recall": classification.recall_per_class(counts),
-        "f1": classification.f1_per_class(counts),
-    }
-    place = {label: at for at, label in enumerate(counts.labels)}
-    per_class: dict[str, Facts] = {}
-    for label in labels:
-        at = place.get(label)
-        per_class[label] = {name: 0.0 if at is None else float(column[at]) for name, column in columns.items()}
-        per_class[label]["support"] = 0 if at is None else int(counts.support_XC[at])
-    confusion_CC = classification.confusion(targets_N.tolist(), answers.predicted_N.tolist(), labels)
-    return {"per_class": per_class, "confusion": {"labels": labels, "counts": confusion_CC.tolist()}}
-
-
-def label_gaps(task: table.Task, targets_N: NDArray[Any], answers: Predictions) -> dict[str, str]:
-    """Labels that only the test rows or only the model know: the first count as errors, the second are not tested."""
-    if task != "classify":
-        return {}
-    seen, counts = np.unique(targets_N, return_counts=True)
-    support = dict(zip(seen.tolist(), counts.tolist(), strict=True))
-    gaps = {
-        f"label {label}": f"the model never saw it in training; its {support[label]:,} test rows count as errors"
-        for label in support
-        if label not in answers.labels
-    }
-    untested = [label for label in sorted(answers.labels) if label not in support]
-    gaps.update({f"label {label}": "no test row has it, so its scores of 0 say nothing" for label in untested})
-    return gaps
-
-
-def _frame(test: pl.DataFrame, answers: Predictions, baselines: Mapping[str, NDArray[Any]]) -> pl.DataFrame:
+def _frame(
+    test: pl.DataFrame,
+    truth: Truth,
+    answers: Predictions,
+    decision: Decision,
+    baselines: Mapping[str, NDArray[Any]],
+) -> pl.DataFrame:
     """The test rows with what was predicted for them."""
-    frame = test.select("row_id", "source_id", "text", "label").with_columns(
-        pl.Series("predicted", answers.predicted_N.tolist())
+    frame = _answered(test.select("row_id", "source_id", "text", "label"), answers, decision)
+    if truth.task != "tag":
+        return frame.with_columns(pl.Series(f"baseline_{name}", one.tolist()) for name, one in baselines.items())
+    names = pl.List(pl.String)
+    return frame.with_columns(
+        pl.Series(f"baseline_{name}", given_labels(margins_NC, answers.labels), dtype=names)
+        for name, margins_NC in baselines.items()
     )
+
+
+def _answered(frame: pl.DataFrame, answers: Predictions, decision: Decision) -> pl.DataFrame:
+    """Rows with the model's answers beside them."""
+    values = answers.values_NC
     if answers.probability_N is not None:
-        frame = frame.with_columns(pl.Series("probability", answers.probability_N.tolist()))
-    return frame.with_columns(pl.Series(f"baseline_{name}", column.tolist()) for name, column in baselines.items())
+        frame = frame.with_columns(
+            pl.Series("predicted", answers.predicted_N.tolist()),
+            pl.Series("probability", answers.probability_N.tolist()),
+        )
+        if decision.reject is not None and answers.score_N is not None:
+            score = pl.Series("score", answers.score_N.tolist())
+            frame = frame.with_columns(score, (score < decision.reject.threshold).alias("is_rejected"))
+        return frame
+    if len(answers.labels) and frame.schema.get("label") == pl.List(pl.String):
+        given_ = given_labels(answers.predicted_N, answers.labels)
+        return frame.with_columns(
+            pl.Series("predicted", given_, dtype=pl.List(pl.String)),
+            pl.Series("probabilities", values.tolist(), dtype=pl.List(pl.Float64)),
+        )
+    several = pl.Series("predicted", values.tolist(), dtype=pl.List(pl.Float64))
+    return frame.with_columns(several if values.shape[1] > 1 else pl.Series("predicted", values[:, 0].tolist()))
 
 
 def _write(folder: Path, facts: Facts, frame: pl.DataFrame) -> None:

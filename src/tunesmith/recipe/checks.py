@@ -13,7 +13,7 @@ from tunesmith.core.errors import RecipeError
 from tunesmith.data.sources.config import LABEL_COLUMN
 from tunesmith.evaluation.config import BASELINES, check_gate
 from tunesmith.metrics import table
-from tunesmith.recipe import measure_checks
+from tunesmith.recipe import column_checks, measure_checks
 from tunesmith.recipe.problems import Problem
 from tunesmith.recipe.yaml12 import Path
 from tunesmith.selection.config import AUTO, RANKED_TASKS
@@ -27,7 +27,7 @@ LOSS = "loss"
 
 def problems(recipe: Recipe) -> Iterator[Problem]:
     """Everything in a recipe that does not go together."""
-    for check in (_sources, _labels, _columns, _split, _label_errors, _augment, _method, _early_stopping, _model, _tune, _baselines, _gate, measure_checks.problems):
+    for check in (_sources, _labels, _columns, column_checks.problems, _split, _label_errors, _augment, _method, _early_stopping, _model, _tune, _baselines, _gate, measure_checks.problems):
         yield from check(recipe)
 
 
@@ -43,6 +43,7 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
             )
         for role in ("text", "label"):
             has_parts = role == "label" and any(left.startswith(LABEL_COLUMN) for left in source.columns)
+            has_parts = has_parts or column_checks.may_be_made(recipe, role)
             if source.columns and role not in source.columns and not has_parts:
                 yield Problem(
                     ("data", "sources", index, "columns"),
@@ -95,10 +96,14 @@ def _columns(recipe: Recipe) -> Iterator[Problem]:
     """Columns that later keys name must be among those the sources give, where none of them gives all it has."""
     if not all(source.columns for source in recipe.data.sources):
         return
+    if not all(join.table.columns for join in recipe.data.joins):
+        return
     known = list(dict.fromkeys(left for source in recipe.data.sources for left in source.columns))
+    known += [name for name in column_checks.added(recipe) if name not in known]
     named: list[tuple[Path, str | None]] = [
         (("data", "split", "group_by"), recipe.data.split.group_by),
         (("data", "split", "stratify_by"), recipe.data.split.stratify_by),
+        (("data", "split", "by_time"), recipe.data.split.by_time),
     ]
     for index, rule in enumerate(recipe.data.rules):
         path: Path = ("data", "rules", index)

@@ -17,9 +17,9 @@ from tunesmith.data.joins_config import JoinConfig
 from tunesmith.data.labels.config import LabelErrorsConfig
 from tunesmith.data.noise_config import ContaminationConfig, LanguageConfig, NoiseConfig
 from tunesmith.data.normalise.config import Normal
-from tunesmith.data.targets_config import LabelsConfig
 from tunesmith.data.prepare_config import CleanConfig, PrepareConfig, Rule, SplitConfig
 from tunesmith.data.sources.config import LABEL_COLUMN
+from tunesmith.data.targets_config import LabelsConfig
 from tunesmith.evaluation.config import (
     BASELINES,
     BaselinesConfig,

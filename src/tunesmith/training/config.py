@@ -206,6 +206,10 @@ class TrainStageConfig(TrainConfig):
             return vetted.rate(vetted.of(self.trainable.kind).lr, self.optimizer.kind)
         return float(self.optimizer.lr)
 
+    def range_test_epochs(self, num_rows: int) -> float:
+        """What a range test takes, in passes over so many training rows."""
+        return vetted.RANGE_TEST_STEPS * self.batch / max(1, num_rows) if self.optimizer.lr == "auto" else 0.0
+
     @property
     def num_passes(self) -> int:
         """How often a row goes through the network in one step."""

@@ -34,7 +34,7 @@ def test_consistency() -> None:
     rows = with_key(
         pl.DataFrame({"text": ["Hi  you", "hi you", "x", "x", "N/A"], "label": ["a", "A", "b", "c", "none"]})
     )
-    assert {entry["what"]: entry["rows"] for entry in quality.consistency(rows, "classify")} == {
+    assert {entry["what"]: entry["rows"] for entry in quality.consistency(rows, rows["label"])} == {
         "same text, different labels": 4,
         "same text but for case and white space": 2,
         "labels that differ only in case": 2,

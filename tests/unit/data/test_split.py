@@ -55,7 +55,7 @@ def test_another_seed_draws_other_rows() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30)), min_size=40, max_size=120), st.integers(0, 3))
 def test_no_group_is_in_two_splits(rows: list[tuple[str, int]], seed: int) -> None:
     labels, groups = [label for label, _ in rows], [str(group) for _, group in rows]
-    splits = draw_groups(labels, groups, SHARES, seed)
+    splits = draw_groups([[one] for one in labels], groups, SHARES, seed)
     for group in set(groups):
         assert len({split for split, other in zip(splits, groups, strict=True) if other == group}) == 1
     trained = {label for label, split in zip(labels, splits, strict=True) if split == "train"}
@@ -69,7 +69,7 @@ def test_groups_keep_the_shares_of_labels() -> None:
     rng = random.Random(0)
     groups = [str(rng.randrange(300)) for _ in range(3000)]
     labels = [rng.choice("aaab") for _ in groups]
-    splits = draw_groups(labels, groups, SHARES, 0)
+    splits = draw_groups([[one] for one in labels], groups, SHARES, 0)
     for label, size in Counter(labels).items():
         for split, share in SHARES.items():
             drawn = sum(1 for pair in zip(labels, splits, strict=True) if pair == (label, split))

@@ -13,10 +13,9 @@ import polars as pl
 
 from tunesmith.evaluation import gate as gates
 from tunesmith.evaluation.config import GateRule
-from tunesmith.evaluation.gate import MODEL
-from tunesmith.evaluation.significance import Resamples
+from tunesmith.evaluation.detail import by_class
 from tunesmith.evaluation.predictions import Predictions
-from tunesmith.evaluation.stage import by_class, intervals
+from tunesmith.evaluation.significance import MODEL, Resamples, intervals
 from tunesmith.metrics.table import Task
 from tunesmith.reporting.view import RunView, StepView
 

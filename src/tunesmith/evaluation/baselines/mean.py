@@ -21,8 +21,8 @@ class Mean:
 
     def fit(self, train: Rows, validation: Rows) -> None:
         """Take the mean."""
-        self.settings = {"mean": float(train.targets.mean())}
+        self.settings = {"mean": train.targets.mean(0).tolist()}
 
     def predict(self, rows: Rows) -> NDArray[Any]:
         """The mean, for each row."""
-        return np.full(len(rows.texts), self.settings["mean"])
+        return np.full(rows.targets.shape, self.settings["mean"])

@@ -15,7 +15,8 @@ class Rows:
 
     texts: list[str]
     targets: NDArray[Any]
-    """Labels (strings) or float64."""
+    """Labels (strings), or numbers (float64): (N,), or (N, K) with several targets; or which labels rows have (bool,
+    (N, C), in the order of the splits' labels)."""
     features_ND: NDArray[np.float32] | None = None
     """Pooled outputs of the frozen base, where a baseline needs them."""
 
@@ -29,7 +30,7 @@ class Baseline(Protocol):
     """A cheap predictor that a fine-tuned model must beat."""
 
     tasks: ClassVar[frozenset[str]]
-    """What it can do: ``classify``, ``regress``."""
+    """What it can do: ``classify``, ``tag``, ``regress``."""
     needs_features: ClassVar[bool]
     """Whether it reads the frozen base's features."""
     settings: dict[str, Any]
@@ -39,4 +40,4 @@ class Baseline(Protocol):
         """Learn from the train rows; settings are chosen by the validation rows."""
 
     def predict(self, rows: Rows) -> NDArray[Any]:
-        """A label or a number for each row."""
+        """A label or a number for each row, a number for each target, or a margin for each label."""

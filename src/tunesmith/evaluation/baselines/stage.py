@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -37,7 +38,8 @@ class Baselines:
         if needing and "activations" not in given:
             raise RecipeError(f"the baselines {', '.join(needing)} need the step `features` before them")
         features = _features(given["activations"].path) if needing else {}
-        rows = {name: self._rows(frame, features.get(name)) for name, frame in splits.items()}
+        names = given["splits"].facts.get("labels", ())
+        rows = {name: self._rows(frame, features.get(name), names) for name, frame in splits.items()}
 
         table = pl.concat(
             splits[name].select(pl.lit(name).alias("split"), pl.col("row_id").cast(pl.String)) for name in PREDICTED
@@ -47,7 +49,9 @@ class Baselines:
             context.progress(done, len(baselines), "baselines", name)
             baseline.fit(rows["train"], rows["validation"])
             parts = [part for split in PREDICTED for part in self._predict(baseline, rows[split])]
-            dtype = pl.Float64 if self.config.task == "regress" else pl.String
+            dtype: Any = pl.String if self.config.task == "classify" else pl.Float64
+            if rows["train"].targets.ndim == 2:
+                dtype = pl.List(pl.Float64)
             table = table.with_columns(pl.Series(name, parts, dtype=dtype))
         context.progress(len(baselines), len(baselines), "baselines")
 
@@ -66,13 +70,20 @@ class Baselines:
         made: Baseline = wiring.load(wiring.wire("baseline", name).make)()
         return made
 
-    def _rows(self, frame: pl.DataFrame, features_ND: Any) -> Rows:
+    def _rows(self, frame: pl.DataFrame, features_ND: Any, names: Sequence[str]) -> Rows:
         if features_ND is not None and len(features_ND) != frame.height:
             raise DataError(
                 "the activations are not those of these rows", seen=f"{len(features_ND)} vectors, {frame.height} rows"
             )
+        texts, labels = frame["text"].to_list(), frame["label"].to_list()
+        if self.config.task == "tag":
+            place = {name: at for at, name in enumerate(names)}
+            has_NC = np.zeros((len(texts), len(place)), bool)
+            for row, given_ in enumerate(labels):
+                has_NC[row, [place[name] for name in given_ if name in place]] = True
+            return Rows(texts, has_NC, features_ND)
         kind = float if self.config.task == "regress" else str
-        return Rows(frame["text"].to_list(), np.array(frame["label"].to_list(), dtype=kind), features_ND)
+        return Rows(texts, np.array(labels, dtype=kind), features_ND)
 
     @staticmethod
     def _predict(baseline: Baseline, rows: Rows) -> list[Any]:
