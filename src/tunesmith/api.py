@@ -49,6 +49,7 @@ __all__ = [
     "plan",
     "predict_file",
     "resume",
+    "reveal",
     "run",
     "train",
 ]
@@ -190,6 +191,14 @@ def evaluate(
             learned=learned_texts(session, reference),
             confidence=confidence,
         )
+
+
+def reveal(texts: Sequence[str], *, home: Path | str | None = None, project: str = "default") -> list[str]:
+    """The texts with pseudonyms led back to the values they stand for; needs the workspace's key, unknown ones stay."""
+    from tunesmith.lifecycle.pseudonyms import reveal as lead_back
+
+    with open_session(home, project) as session:
+        return lead_back(session, texts)
 
 
 def compare(

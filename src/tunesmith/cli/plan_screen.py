@@ -24,7 +24,7 @@ LENGTH_COLUMNS = ("min", "median", "p95", "max")
 def shown(plan: Plan, next_command: str | None = None) -> list[RenderableType]:
     """Sources, rows, splits, labels, lengths, model and steps; then the command that carries it out."""
     lines: list[RenderableType] = [Text.assemble((figures.shown(plan.recipe), "bold"), f"  {plan.task}\n")]
-    lines += [*_sources(plan), _rows(plan), *_lost(plan), *_splits(plan), *_labels(plan)]
+    lines += [*_sources(plan), _rows(plan), *_lost(plan), *_privacy(plan), *_splits(plan), *_labels(plan)]
     lines += [_lengths(plan), *_length_notes(plan), *_model(plan), _steps(plan), _total(plan)]
     if next_command is not None:
         lines.append(Text.assemble("next: ", (next_command, "bold")))
@@ -61,6 +61,23 @@ def _lost(plan: Plan) -> list[Text]:
     ]
     notes = dict.fromkeys((*facts["notes"], *plan.quality.get("notes", ())))
     return lines + [Text(f"{'':<14}{figures.shown(note, 300)}", "yellow") for note in notes]
+
+
+def _privacy(plan: Plan) -> list[Text]:
+    found: dict[tuple[str, str], int] = {}
+    for scan in plan.privacy:
+        for one in scan["found"]:
+            found[one["entity"], one["action"]] = found.get((one["entity"], one["action"]), 0) + one["values"]
+    if not plan.privacy:
+        return []
+    if not found:
+        return [Text.assemble(("privacy     ", "bold"), "  no personal data found")]
+    words = ", ".join(f"{entity} {number:,} ({action})" for (entity, action), number in found.items())
+    num_rows = sum(scan["rows_found"] for scan in plan.privacy)
+    lines = [Text.assemble(("privacy     ", "bold"), f"  {words}, in {figures.count(num_rows, 'row')}")]
+    if any(action == "allow" for _, action in found):
+        lines.append(Text(f"{'':<14}`data: {{privacy: redact}}` takes out what is allowed now", "yellow"))
+    return lines
 
 
 def _splits(plan: Plan) -> list[Text]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import polars as pl
@@ -14,6 +14,7 @@ from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.steps import StepSpec
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.selection import resources
+from tunesmith.training.config import LayersConfig
 
 SAMPLED_ROWS = 20_000
 """Rows whose tokens a plan counts; of a larger data set it says so and scales up."""
@@ -47,6 +48,8 @@ class Plan:
     steps: list[PlannedStep]
     total: Mapping[str, Any]
     settings: Mapping[str, Any]
+    privacy: list[Mapping[str, Any]] = field(default_factory=list)
+    """Facts of the findings: personal data, by source."""
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -87,6 +90,7 @@ def make_plan(recipe: Recipe, runner: Runner) -> Plan:
             "peak_bytes": max((one["peak_bytes"] for one in forecasts), default=0),
         },
         settings=recipe.for_train().model_dump(mode="json") | {"epochs": _epochs(recipe, lengths)},
+        privacy=[dict(made["findings"].facts) for made in results.values() if "findings" in made],
     )
 
 
@@ -148,7 +152,14 @@ def _forecast(
     speed = resources.measure_machine(train.precision)
     if spec.kind == "train":
         epochs = _epochs(recipe, lengths)
-        return resources.forecast_train(base.facts, tokens["train"], epochs, train.trainable.kind, speed)
+        epochs += train.range_test_epochs(rows["train"])
+        layers = getattr(train.trainable, "layers", None)
+        return resources.forecast_train(
+            base.facts, tokens["train"], epochs, train.trainable.kind, speed, layers=layers, passes=train.num_passes
+        )
+    if isinstance(spec.config, LayersConfig):
+        num_tokens = tokens["train"] + tokens["validation"]
+        return resources.forecast_layers(base.facts, num_tokens, spec.config.layers, train.precision, speed)
     if spec.kind == "features":
         return resources.forecast_forward(base.facts, sum(tokens.values()), speed)
     if spec.kind == "evaluate":

@@ -23,9 +23,10 @@ _ROMANCE = (
 )
 _SMALL = r"(?:de la|de los|de l'|de|du|des|del|della|dei|di|da|do|dos|das|d'|la|le|van|van de|von|am|an der|the|of)"
 _NUMBER = r"(?:No\.? ?)?[0-9]{1,6}[A-Za-z]?(?:[-/][0-9]{1,5}[A-Za-z]?)?"
-_REST = r"(?:[ \t]*[,\n]\s*(?:[A-Z]{1,2}-)?[0-9]{4,5}[ \t]+\p{Lu}[\pL'’-]{2,24}(?:[ \t]+\p{Lu}[\pL'’-]{2,24})?)?"
-_US_REST = r"(?:,?\s{1,3}(?:\p{Lu}[\pL'’.-]{1,20}[ \t,]{1,2}){0,3}(?:[A-Z]{2},?[ \t]{1,2})?[0-9]{5}(?:-[0-9]{4})?)?"
-_UK_REST = r"(?:,?\s{1,3}(?:\p{Lu}[\pL'’.-]{1,20}[ \t,]{1,2}){0,3}[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2})?"
+_TOWN = r"(?:[ \t]*[,\n]\s*(?:[A-Z]{1,2}-)?[0-9]{4,5}[ \t]+\p{Lu}[\pL'’-]{2,24}(?:[ \t]+\p{Lu}[\pL'’-]{2,24})?)"
+_REST = f"{_TOWN}?"
+_US_REST = r"(?:,?\s{1,3}(?:\p{Lu}[\pL'’.-]{1,20}[ \t,]{1,2}){0,3}(?:[A-Z]{2},?[ \t]{1,2})?[0-9]{5}(?:-[0-9]{4})?)"
+_UK_REST = r"(?:,?\s{1,3}(?:\p{Lu}[\pL'’.-]{1,20}[ \t,]{1,2}){0,3}[A-Z]{1,2}[0-9][0-9A-Z]? ?[0-9][A-Z]{2})"
 _SAID = (
     r"(?i:address(?:es)?(?: (?:is|are|with|to|of [^\n:,.]{1,40} is))?|live(?:d|s)? (?:in|at|on)|"
     r"located (?:at|in)|office is at|sent to|meet (?:me|you) at|wohnt in|return to|anschrift|adresse|direcci[óo]n|indirizzo|endereço)"
@@ -34,10 +35,10 @@ _SAID = (
 
 def rules() -> list[Rule]:
     """The rules of this page."""
-    english = rf"\b{_NUMBER},?[ \t]+(?:[NSEW]{{1,2}}\.?[ \t]+)?(?:{_WORD}[ \t]+){{1,5}}(?i:{_KINDS})\b\.?{_UNITS}(?:{_US_REST}|{_UK_REST})"
+    english = rf"\b{_NUMBER},?[ \t]+(?:[NSEW]{{1,2}}\.?[ \t]+)?(?:{_WORD}[ \t]+){{1,5}}(?i:{_KINDS})\b\.?{_UNITS}(?:{_UK_REST}|{_US_REST})?"
     germanic = rf"(?:\b[0-9]{{1,6}}[ \t]+)?(?:\p{{Lu}}[\pL-]{{1,24}}[ \t-])?{_GERMANIC}[ \t]+{_NUMBER}{_UNITS}{_REST}"
     apart = rf"\b(?:\p{{Lu}}[\pL-]{{1,24}}[- ]){{1,3}}(?:Stra(?:ß|ss)e|Str\.|Weg|Platz|Allee|Ring|Damm|Ufer)[ \t]+{_NUMBER}{_REST}"
-    romance = rf"(?:\b{_NUMBER},?[ \t]+(?:bis |ter )?)?\b(?i:{_ROMANCE})[ \t]*(?:(?i:{_SMALL})[ \t]?){{0,2}}{_WORD}(?:[ \t]+(?:(?i:{_SMALL})[ \t]+)?{_WORD}){{0,4}},?[ \t]*(?:nº? ?|n\. ?)?[0-9]{{0,5}}{_UNITS}{_REST}"
+    romance = rf"(?:\b{_NUMBER},?[ \t]+(?:bis |ter )?)?\b(?i:{_ROMANCE})[ \t]*(?:(?i:{_SMALL})[ \t]?){{0,2}}{_WORD}(?:[ \t]+(?:(?i:{_SMALL})[ \t]+)?{_WORD}){{0,4}}(?:{_TOWN}|,?[ \t]*(?:nº? ?|n\. ?)?[0-9]{{1,5}}{_UNITS}{_REST})?"
     units = rf"\b[0-9]{{1,6}}[ \t]+(?:[\pL\pM0-9'’.-]{{1,24}}[ \t]+){{1,5}}\s?(?i:{_UNIT})\.?[ \t]{{1,2}}#?[0-9A-Za-z-]{{1,6}}{_UNITS}"
     boxes = r"(?i)\b(?:P\.? ?O\.? ?Box|Postfach|Apartado(?: de Correos)?|Casella Postale|Boîte Postale)[ \t]+[0-9]{1,7}|\b(?:PSC|CMR|Unit)[ \t]+[0-9]{1,5},?[ \t]+Box[ \t]+[0-9]{1,6}(?:\s+(?:APO|FPO|DPO)[ \t]+(?:AA|AE|AP)(?:[ \t]+[0-9]{5})?)?|\b(?:APO|FPO|DPO)[ \t]+(?:AA|AE|AP)[ \t]+[0-9]{5}"
     said = (

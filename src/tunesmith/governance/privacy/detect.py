@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import polars as pl
@@ -71,18 +72,28 @@ def _own(name: str, pattern: str) -> Rule:
 
 
 def _matches(rule: Rule, text: str) -> Iterator[Finding]:
-    group = 1 if rule.pattern.groups else 0
     for start, window in _windows(text):
-        for match in rule.pattern.finditer(window):
+        for one in _in_window(rule, window):
+            yield one if not start else replace(one, start=one.start + start, end=one.end + start)
+
+
+def _in_window(rule: Rule, window: str) -> Iterator[Finding]:
+    group = 1 if rule.pattern.groups else 0
+    place = 0
+    while place < len(window):
+        for match in rule.pattern.finditer(window, place):
             if (span := match.span(group))[0] < 0:
                 continue
             one = rule.judge(Candidate(window, *span))
-            if one is not None:
-                yield (
-                    one
-                    if not start
-                    else Finding(one.start + start, one.end + start, one.entity, one.score, one.is_proven)
-                )
+            if one is None:
+                continue
+            yield one
+            if one.end < match.end():
+                # The judge took less than the pattern: what it left may be the beginning of the next value.
+                place = one.end
+                break
+        else:
+            return
 
 
 def _windows(text: str) -> Iterator[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -97,10 +98,14 @@ def resolved(findings: Iterable[Finding], is_kept: Callable[[str], bool]) -> lis
     ``is_kept`` tells the kinds that stay in the text: they never shield another one inside of them.
     """
     chosen: list[Finding] = []
+    starts: list[int] = []
     for one in sorted(
         set(findings),
         key=lambda f: (is_kept(f.entity), not f.is_proven, f.start - f.end, f.start, -f.score, f.entity),
     ):
-        if all(one.end <= other.start or one.start >= other.end for other in chosen):
-            chosen.append(one)
-    return sorted(chosen, key=lambda f: f.start)
+        place = bisect_left(starts, one.start)
+        is_free_before = place == 0 or chosen[place - 1].end <= one.start
+        if is_free_before and (place == len(chosen) or one.end <= starts[place]):
+            chosen.insert(place, one)
+            starts.insert(place, one.start)
+    return chosen

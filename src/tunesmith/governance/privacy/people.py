@@ -10,7 +10,7 @@ _LINK = (
     r"(?:van der|van den|van|von der|von|de la|de los|de|del|della|der|den|da|dos|do|di|du|la|le|el|al|bin|ibn|y|af|zu)"
 )
 NAME = rf"{_PART}(?:[ \t]+(?:{_LINK}[ \t]+)?{_PART}){{0,3}}"
-_ANY_NAME = r"\pL(?:\pM|[\pL'’.-])*(?:[ \t]+\pL(?:\pM|[\pL'’.-])*){0,3}"
+_ANY_NAME = r"\pL(?:\pM|[\pL'’.-])*(?:[ \t]+\pL(?:\pM|[\pL'’.-])*){0,5}"
 """Also in small letters: then only as many words as are no words of the language."""
 
 _SAID_BEFORE = (

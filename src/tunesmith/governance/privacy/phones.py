@@ -83,7 +83,10 @@ def _whole(one: Candidate) -> Candidate:
 def _is_grouped(value: str) -> bool:
     """Whether it is written as numbers are dialled: not `1 2 3 4 5 6 7 8 9`, not `1,200.50`."""
     groups = "".join(char if char.isdigit() else " " for char in value).split()
-    return 2 <= len(groups) <= 6 and sum(len(group) == 1 for group in groups[1:]) == 0
+    sizes = [len(group) for group in groups]
+    if sizes == [3, 2, 4]:  # a social security number, or one that cannot be
+        return False
+    return 2 <= len(groups) <= 6 and 1 not in sizes[1:]
 
 
 @lru_cache(maxsize=65536)
