@@ -2,81 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contract.places import FILE_MAKERS, ROWS, Place, Row
 from tests.postgres import PASSWORD, PostgresServer, postgres, postgres_session  # noqa: F401
 
 from tunesmith.core.errors import DataError, RecipeError
-from tunesmith.core.source import Batch, Source
+from tunesmith.core.source import Batch
 from tunesmith.data.sources.batches import BATCH_ROWS
-from tunesmith.data.sources.csv import CsvConfig, CsvSource
-from tunesmith.data.sources.jsonl import JsonlConfig, JsonlSource
 from tunesmith.data.sources.sql import SqlConfig, SqlSource
-
-Row = tuple[str, str]
-COLUMNS = ("text", "label")
-ROWS: list[Row] = [
-    ("Wo ist meine Karte? Straße 5, Łódź", "lost"),
-    ("“quoted”, and, commas; semi | pipe", "other"),
-    ("two\nlines\r\nthree\tand a tab", "other"),
-    ("你好，世界 — مرحبا 🙂👩‍👩‍👧", "greeting"),
-    ('he said "no"', "lost"),
-    ("Wo ist meine Karte? Straße 5, Łódź", "lost"),
-    ("'; DROP TABLE tickets; --", "other"),
-    ("100 % sure: %s :name $1 ${env:HOME}", "other"),
-    (" blanks stay ", "lost"),
-    ("", "empty"),
-    ("a\u2028b\u0085c\x0bd\x1ce", "separators"),
-]
-
-
-class Place:
-    """Somewhere rows can be put, and the source that reads them."""
-
-    def __init__(self, write: Callable[[list[Row]], None], open_: Callable[[], Source]) -> None:
-        self.write, self.open = write, open_
-        self.spoil: Callable[[], None] | None = None
-
-
-def _csv(folder: Path, encoding: str, delimiter: str) -> Place:
-    path = folder / "rows.csv"
-
-    def write(rows: list[Row]) -> None:
-        with path.open("w", encoding=encoding, newline="") as stream:
-            writer = csv.writer(stream, delimiter=delimiter)
-            writer.writerows([COLUMNS, *rows])
-
-    def spoil() -> None:
-        # A second byte-order mark in the middle would be text.
-        follow_up = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(encoding, encoding)
-        with path.open("a", encoding=follow_up, newline="") as stream:
-            stream.write(f"one{delimiter}two{delimiter}three\r\nalone\r\n")
-
-    place = Place(write, lambda: CsvSource(CsvConfig(name="rows", path=str(path))))
-    place.spoil = spoil
-    return place
-
-
-def _jsonl(folder: Path) -> Place:
-    path = folder / "rows.jsonl"
-
-    def write(rows: list[Row]) -> None:
-        lines = [json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=len(row[0]) % 2 == 0) for row in rows]
-        path.write_bytes("".join(line + "\n" for line in lines).encode())
-
-    def spoil() -> None:
-        with path.open("a") as stream:
-            stream.write('{"text": "cut off\n[1, 2]\n')
-
-    place = Place(write, lambda: JsonlSource(JsonlConfig(name="rows", path=str(path))))
-    place.spoil = spoil
-    return place
 
 
 def _sqlite(folder: Path, **what: str) -> Place:
@@ -106,11 +44,7 @@ def _postgres(server: PostgresServer, **what: str) -> Place:
 
 QUERY = "SELECT text, label FROM tickets WHERE label LIKE '%' AND text <> ':not a parameter' -- all of them\n;"
 MAKERS: dict[str, Callable[[Path, Any], Place]] = {
-    "csv utf-8": lambda folder, _: _csv(folder, "utf-8", ","),
-    "csv bom semicolon": lambda folder, _: _csv(folder, "utf-8-sig", ";"),
-    "csv utf-16 tab": lambda folder, _: _csv(folder, "utf-16", "\t"),
-    "csv pipe": lambda folder, _: _csv(folder, "utf-8", "|"),
-    "jsonl": lambda folder, _: _jsonl(folder),
+    **FILE_MAKERS,
     "sqlite table": lambda folder, _: _sqlite(folder, table="tickets"),
     "sqlite query": lambda folder, _: _sqlite(folder, query=QUERY),
     "postgresql table": lambda folder, request: _postgres(request.getfixturevalue("postgres"), table="tickets"),
@@ -130,15 +64,15 @@ def rows_of(batches: list[Batch]) -> list[tuple[Any, ...]]:
 def test_every_record_is_read_once_in_order_and_unaltered(place: Place) -> None:
     place.write(ROWS)
     batches = list(place.open().read())
-    assert rows_of(batches) == ROWS
+    assert rows_of(batches) == place.expected(ROWS)
     assert not any(batch.refused for batch in batches)
 
 
 def test_described_columns_are_the_columns_read(place: Place) -> None:
     place.write(ROWS)
     source = place.open()
-    assert source.describe().columns == COLUMNS
-    assert all(tuple(batch.columns) == COLUMNS for batch in source.read())
+    assert source.describe().columns == place.columns
+    assert all(tuple(batch.columns) == place.columns for batch in source.read())
     assert source.describe().format
 
 
@@ -163,11 +97,13 @@ def test_fingerprint_changes_with_a_row_and_only_then(place: Place) -> None:
 
 
 def test_batches_are_bounded(place: Place) -> None:
+    if place.is_slow:
+        pytest.skip("a file for each row")
     rows = [(f"message {number} é", f"label {number % 7}") for number in range(2 * BATCH_ROWS + 17)]
     place.write(rows)
     batches = list(place.open().read())
     assert [batch.num_rows for batch in batches] == [BATCH_ROWS, BATCH_ROWS, 17]
-    assert rows_of(batches) == rows
+    assert rows_of(batches) == place.expected(rows)
 
 
 def test_read_is_rows_plus_refused(place: Place) -> None:
@@ -179,14 +115,14 @@ def test_read_is_rows_plus_refused(place: Place) -> None:
         num_spoiled = 2
     batches = list(place.open().read())
     refused = [one for batch in batches for one in batch.refused]
-    assert rows_of(batches) == ROWS
+    assert rows_of(batches) == place.expected(ROWS)
     assert [one.position for one in refused] == [len(ROWS) + 1, len(ROWS) + 2][:num_spoiled]
     assert all(one.reason and one.record for one in refused)
 
 
 def test_a_source_without_rows_says_so(place: Place) -> None:
     place.write([])
-    with pytest.raises(DataError, match=r"empty|no rows|no line"):
+    with pytest.raises(DataError, match=r"empty|no rows|no line|no file of"):
         list(place.open().read())
 
 

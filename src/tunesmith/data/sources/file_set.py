@@ -60,7 +60,8 @@ def find(path: str, endings: Sequence[str], *, source: str) -> FileSet:
         none = f"no file of this folder ends in {', '.join(endings)}"
     elif is_several(path):
         base = _base(path)
-        files = [Path(name) for name in glob.glob(path, recursive=True) if Path(name).is_file()]
+        found = base.glob(str(Path(path).relative_to(base)))
+        files = [file for file in found if file.is_file() and not _is_hidden(file.relative_to(base))]
         num_others, none = 0, "no file fits the pattern"
     else:
         file = require_file(Path(path), source=source)

@@ -40,8 +40,8 @@ class HubConfig(SourceConfig):
     subset: str | None = None
     """Which of the data set's configurations to read; null: its only or default one."""
     part: str | None = None
-    """Which of its splits to read, such as `train`; null: all; where there are several, the column `part` holds the name
-    of each and can be mapped to `split`."""
+    """Which of its splits to read, such as `train`; null: all; where there are several, the column `part` holds each
+    one's name and can be mapped to `split`."""
 
     @field_validator("revision")
     @classmethod
@@ -82,7 +82,11 @@ class HubSource:
         """A hash of the saved files, or of the Hub's commit."""
         config = self.config
         if config.path is not None:
-            return digests.of_manifest(digests.of_folder(_folder(config)))
+            # Not the library's own state: it is another one each time equal rows are saved.
+            files = {
+                name: value for name, value in digests.of_folder(_folder(config)).items() if "state.json" not in name
+            }
+            return digests.of_manifest(files)
         return digests.of_value([config.id, self._commit, config.subset, config.part])
 
     def read(self, since: str | None = None) -> Iterator[Batch]:
@@ -127,9 +131,7 @@ class HubSource:
                 next="read them as sources of their own, each with `part`",
             )
         if not sum(part.num_rows for part in parts.values()):
-            raise DataError(
-                f"source `{self.config.name}`: the data set has no rows", seen=", ".join(parts), next="name another"
-            )
+            raise self._no_rows(", ".join(parts))
         num_bytes = sum(int(part.data.nbytes) for part in parts.values())
         meter = Meter(
             Path(self.config.path or "."), source=self.config.name, what="the data set", ratio=MAX_TABLE_RATIO
@@ -157,10 +159,15 @@ class HubSource:
 
     def _saved(self, datasets: Any) -> Any:
         folder = _folder(self.config)
+        if not any(folder.rglob("*.arrow")):
+            raise self._no_rows(str(folder))
         try:
             return datasets.load_from_disk(str(folder))
         except Exception as error:  # the library raises what its parsers do
             raise self._damaged(error) from None
+
+    def _no_rows(self, seen: str) -> DataError:
+        return DataError(f"source `{self.config.name}`: the data set has no rows", seen=seen, next="name another one")
 
     def _damaged(self, error: Exception) -> DataError:
         return DataError(

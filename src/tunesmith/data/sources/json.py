@@ -79,9 +79,7 @@ class JsonSource:
         characters = self._characters()
         builder = BatchBuilder()
         keys: set[str] = set()
-        position = 0
-        for item in self._items(Document(characters, self.path, source=self.config.name)):
-            position += 1
+        for position, item in enumerate(self._items(self._document(characters)), start=1):
             record, reason = self._record(item)
             if item.key is not None and not reason:
                 reason = "an id that repeats" if item.key in keys else ""
@@ -127,6 +125,9 @@ class JsonSource:
             )
         return {self.config.key_column: item.key, **record}, ""
 
+    def _document(self, characters: text.Characters) -> Document:
+        return Document(characters, self.path, source=self.config.name)
+
     def _characters(self) -> text.Characters:
         return text.Characters(self.path, self._encoding, self.config.encoding, source=self.config.name)
 
@@ -136,15 +137,14 @@ class JsonSource:
 
     @cached_property
     def _is_keyed(self) -> bool:
-        document = Document(self._characters(), self.path, source=self.config.name)
-        return next(iter(self._items(document))).key is not None
+        return next(iter(self._items(self._document(self._characters())))).key is not None
 
     @cached_property
     def _head_columns(self) -> tuple[str, ...]:
         columns: dict[str, None] = {}
         missing = set(self.config.columns.values())
         num_objects, others = 0, dict[str, str]()
-        for number, item in enumerate(self._items(Document(self._characters(), self.path, source=self.config.name))):
+        for number, item in enumerate(self._items(self._document(self._characters()))):
             record, reason = self._record(item)
             if not reason:
                 columns.update(dict.fromkeys(record))

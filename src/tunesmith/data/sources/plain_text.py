@@ -87,8 +87,7 @@ class TextSource:
         if self._num_blank_lines and self.config.per == "line":
             notes.append(f"{self._num_blank_lines} blank lines passed over")
         if self._num_odd:
-            notes.append(f"{self._num_odd} lines or bytes are not valid UTF-8, read as cp1252; set `encoding` if letters"
-                         " look wrong")  # fmt: skip
+            notes.append(f"{self._num_odd} lines or bytes are not valid UTF-8, read as cp1252; `encoding` sets another")
         self._notes = tuple(notes)
         if not position:
             raise DataError(
