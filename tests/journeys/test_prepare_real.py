@@ -81,10 +81,11 @@ def test_sms_spam(shared_data: Path, tmp_path: Path) -> None:
         rows = [(row[0], row[1]) for row in csv.reader(stream)][1:]
     assert len(rows) - len(set(rows)) == 403
     repeats = len(rows) - len({(label, same(text)) for label, text in rows})
-    facts, _ = journey(tmp_path / "plain", path, {"text": "v2", "label": "v1"}, clean=PLAIN)
+    columns = {"text": "v2", "label": "v1"}
+    facts, _ = journey(tmp_path / "plain", path, columns, clean=PLAIN, contamination=None)
     assert facts["rows"] == {"read": 5575, "kept": 5575 - repeats, "removed": repeats, "quarantined": 0}
     assert facts["removed"] == {"exact duplicate": repeats}
-    facts, quality = journey(tmp_path / "default", path, {"text": "v2", "label": "v1"})
+    facts, quality = journey(tmp_path / "default", path, columns, contamination=None)
     assert facts["rows"]["read"] == 5575
     # Repairs can only make more texts equal, never fewer.
     assert quality["uniqueness"]["exact_duplicates"] >= repeats

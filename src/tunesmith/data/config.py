@@ -19,3 +19,5 @@ class IngestConfig(Config):
 
     source: AnySource
     """The source as the recipe describes it; its `kind` picks what else it can be told."""
+    required: tuple[str, ...] = ("text",)
+    """Columns that must be there: none for a table that is joined, or where the text is derived from others."""

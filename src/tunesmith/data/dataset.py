@@ -51,6 +51,11 @@ def scan(artifact: Artifact) -> pl.LazyFrame:
     return pl.scan_parquet([artifact.path / shard for shard in manifest["shards"]])
 
 
+def columns(artifact: Artifact) -> tuple[str, ...]:
+    """The columns of a dataset, lineage columns first."""
+    return tuple(json.loads((artifact.path / MANIFEST).read_text(encoding="utf-8"))["columns"])
+
+
 def read_refused(artifact: Artifact) -> pl.DataFrame:
     """The refused records of a dataset: ``position``, ``reason``, ``record``."""
     return pl.read_parquet(artifact.path / REFUSED)

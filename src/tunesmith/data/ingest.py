@@ -33,7 +33,7 @@ class Ingest:
         """The facts of the dataset; its rows lie in ``context.out / "dataset"``."""
         config = self.config.source
         source = context.source(config)
-        mapping = mapped(config, source.describe().columns)
+        mapping = mapped(config, source.describe().columns, self.config.required)
         rows = Lineage(config, mapping, context.subject_key())
 
         def batches() -> Iterator[Batch]:
@@ -70,7 +70,7 @@ class Ingest:
         return {"dataset": facts}
 
 
-def mapped(config: SourceConfig, columns: Sequence[str]) -> dict[str, str]:
+def mapped(config: SourceConfig, columns: Sequence[str], required: Collection[str] = ("text",)) -> dict[str, str]:
     """Left name → the source's column, for every column that is read on.
 
     Raises: RecipeError naming the nearest columns when the recipe maps one that is not there, or no text.
@@ -92,7 +92,7 @@ def mapped(config: SourceConfig, columns: Sequence[str]) -> dict[str, str]:
             next="remove `split` where the column decides, or the column where the whole source is one split",
         )
     mapping = dict(config.columns) or {_free(name, columns): name for name in columns}
-    if "text" not in mapping:
+    if "text" in required and "text" not in mapping:
         guess = next((name for name in _likely_texts(columns) if name not in config.columns.values()), None)
         raise RecipeError(
             f"source `{config.name}` has no column for the role `text`",

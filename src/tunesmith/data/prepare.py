@@ -91,7 +91,7 @@ class Prepare:
         by_time.quarantine_without(sifted, config.split.by_time)
         split_by = partition(sifted, config, _names(num_given), context.seed, notes)
         aside = outside.parted(aside, config, _names(num_given), context.seed, notes)
-        facts = {"contamination": contamination.remove(sifted, config)}
+        facts: Facts = {"contamination": contamination.remove(sifted, config)}
         leakage.check(sifted.kept, config.split.group_by)
         near = leakage.near_across(sifted.kept, config.clean.near_duplicates)
         measured["uniqueness"]["across_splits"] = near

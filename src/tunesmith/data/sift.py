@@ -65,6 +65,16 @@ class Sifted:
             counts.update(frame["_why"])
         return dict(counts.most_common())
 
+    def reasons_by_source(self) -> dict[str, dict[str, int]]:
+        """How many rows of each source were taken out, by the counted reason."""
+        counts: dict[str, Counter[str]] = {}
+        for frame in (*self._taken["removed"], *self._taken["quarantined"]):
+            for source, why, n in frame.group_by("source_id", "_why").len().iter_rows():
+                counts.setdefault(source, Counter())[why] += n
+        return {
+            source: dict(sorted(of.items(), key=lambda one: (-one[1], one[0]))) for source, of in sorted(counts.items())
+        }
+
     def _removed(self, out: pl.DataFrame) -> pl.DataFrame:
         return out.select(
             *LINEAGE,

@@ -24,6 +24,7 @@ from tunesmith.training.vetted import MOST_EPOCHS, VETTED
 
 UNIONS: dict[str, wiring.Table] = {
     "data.sources": "source",
+    "data.joins.table": "source",
     "train.method": "method",
     "train.trainable": "trainable",
     "train.optimizer": "optimizer",

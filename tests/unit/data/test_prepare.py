@@ -200,7 +200,8 @@ def test_near_duplicates_that_are_kept_are_counted_across_splits(tmp_path: Path)
     rows["label"] += ["card"] * 4
     rows["split"] = [None] * 60 + ["test", "train", "validation", "validation"]
     source = dataset(tmp_path, "s", **rows)
-    facts, quality, _ = prepare(tmp_path / "a", {"s": source}, clean=CleanConfig(near_duplicates=None))
+    clean = CleanConfig(near_duplicates=None)
+    facts, quality, _ = prepare(tmp_path / "a", {"s": source}, clean=clean, contamination=None)
     assert facts["rows"]["removed"] == 0
     assert quality["uniqueness"]["across_splits"] == 2
     facts, quality, _ = prepare(tmp_path / "b", {"s": source})
