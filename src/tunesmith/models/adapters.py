@@ -128,7 +128,7 @@ def _adapted(encoder: nn.Module, config: Any) -> Any:
     with warnings.catch_warnings():
         # PEFT asks transformers in a way that transformers is about to rename.
         warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-        return peft.get_peft_model(encoder, config)  # type: ignore[arg-type]
+        return peft.get_peft_model(encoder, config)
 
 
 def _is_meant(target: str, name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tunesmith.core import machine
+from tunesmith.models.architectures import cut_of
 
 RUNTIME_BYTES = 600_000_000
 """Resident memory of Python, PyTorch and transformers before a weight is loaded; measured 0.55-0.65 GB."""
@@ -18,6 +19,10 @@ UTILISATION = {"full": 0.38, "forward": 0.30}
 """Share of the measured matrix peak that a small encoder reaches; measured on MiniLM (docs/log.md)."""
 BFLOAT16_GAIN = 2.2
 """bfloat16 over float32 matrix products on processors with avx512_bf16; measured."""
+LORA_OPERATIONS = 4.6
+"""Operations per frozen parameter and token where adapters learn: four, and the adapters' own at ranks near 16."""
+LORA_SHARE = 0.03
+"""Parameters of adapters of rank 16 beside all linear layers, as a share of a small encoder's."""
 START_S = 6.0
 """Seconds a heavy step needs to start."""
 TYPICAL_TOKENS = 1500
@@ -72,24 +77,43 @@ def body_parameters(base: Mapping[str, Any]) -> int:
     return max(1, int(base["num_parameters"]) - int(base["hidden"]) * (int(base["vocabulary"]) + 512))
 
 
-def forecast_train(base: Mapping[str, Any], num_tokens: int, epochs: float, trainable: str, speed: Machine) -> Forecast:
-    """The forecast of training on so many tokens an epoch.
+def forecast_train(
+    base: Mapping[str, Any],
+    num_tokens: int,
+    epochs: float,
+    trainable: str,
+    speed: Machine,
+    *,
+    layers: int | None = None,
+    passes: int = 1,
+) -> Forecast:
+    """The forecast of training on so many tokens an epoch; ``layers`` are those of ``top_layers``.
 
-    Six operations per parameter and token forward and backward (Kaplan et al. 2020, section 2.1); optimizer state and
-    the kept checkpoint are six float32 values a parameter.
+    Six operations per parameter and token forward and backward (Kaplan et al. 2020, section 2.1): two forward, two for
+    the gradient of what comes in, two for the weights' own, which frozen weights beside adapters do without. Optimizer
+    state and the kept checkpoint are six float32 values a parameter that learns.
     """
     if trainable == "head":
         return Forecast(START_S + 0.3 * epochs, RUNTIME_BYTES + 200_000_000, "only the head learns, on cached features")
-    seconds = START_S + 6.0 * body_parameters(base) * num_tokens * epochs / (speed.flops * UTILISATION["full"])
-    return Forecast(
-        seconds, training_bytes(base), f"{num_tokens * epochs:,.0f} tokens at {speed.flops / 1e9:.0f} GFLOP/s"
-    )
+    body, whole, num_layers = body_parameters(base), int(base["num_parameters"]), int(base["num_layers"])
+    depth = num_layers if layers is None else min(layers, num_layers)
+    operations = (LORA_OPERATIONS if trainable == "lora" else 6.0) * body * depth / num_layers
+    work = num_tokens * epochs * passes
+    learning = {"lora": LORA_SHARE * whole, "top_layers": body * depth / num_layers}.get(trainable, whole)
+    activations = BYTES_PER_TOKEN_LAYER_HIDDEN * int(base["hidden"]) * depth * TYPICAL_TOKENS
+    seconds = START_S + operations * work / (speed.flops * UTILISATION["full"])
+    peak_bytes = int(RUNTIME_BYTES + 4 * (whole - learning) + 24 * learning + activations)
+    return Forecast(seconds, peak_bytes, f"{work:,.0f} tokens at {speed.flops / 1e9:.0f} GFLOP/s")
 
 
-def training_bytes(base: Mapping[str, Any]) -> int:
-    """The memory that training every weight takes: the runtime, weights with their optimizer state, activations."""
-    activations = BYTES_PER_TOKEN_LAYER_HIDDEN * int(base["hidden"]) * int(base["num_layers"]) * TYPICAL_TOKENS
-    return RUNTIME_BYTES + 24 * int(base["num_parameters"]) + activations
+def forecast_layers(base: Mapping[str, Any], num_tokens: int, layers: int, precision: str, speed: Machine) -> Forecast:
+    """The forecast of running the layers below the ``layers`` top ones once, and of what they give on disk."""
+    below = cut_of(base, layers) / int(base["num_layers"])
+    whole = forecast_forward(base, num_tokens, speed)
+    width = 2 if machine.has_bfloat16() and precision != "float32" else 4
+    on_disk = num_tokens * int(base["hidden"]) * width
+    seconds = START_S + (whole.seconds - START_S) * below
+    return Forecast(seconds, whole.peak_bytes, f"{num_tokens:,} tokens; {on_disk / 1e6:,.0f} MB on disk")
 
 
 def forecast_forward(base: Mapping[str, Any], num_tokens: int, speed: Machine) -> Forecast:
