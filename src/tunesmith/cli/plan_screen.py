@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunesmith.cli import figures
+from tunesmith.cli.plan_preparation import preparation
 from tunesmith.cli.tables import table
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ LENGTH_COLUMNS = ("min", "median", "p95", "max")
 def shown(plan: Plan, next_command: str | None = None) -> list[RenderableType]:
     """Sources, rows, splits, labels, lengths, model and steps; then the command that carries it out."""
     lines: list[RenderableType] = [Text.assemble((figures.shown(plan.recipe), "bold"), f"  {plan.task}\n")]
-    lines += [*_sources(plan), _rows(plan), *_lost(plan), *_privacy(plan), *_splits(plan), *_labels(plan)]
-    lines += [_lengths(plan), *_length_notes(plan), *_model(plan), _steps(plan), _total(plan)]
+    lines += [*_sources(plan), _rows(plan), *_lost(plan), *preparation(plan.rows), *_privacy(plan), *_splits(plan), *_labels(plan)]
+    lines += [_lengths(plan), *_length_notes(plan), *_model(plan), *_candidates(plan), _steps(plan), _total(plan)]
     if next_command is not None:
         lines.append(Text.assemble("next: ", (next_command, "bold")))
     return lines
@@ -133,6 +134,16 @@ def _length_notes(plan: Plan) -> list[Text]:
     return lines
 
 
+def _trainable(settings: Mapping[str, Any]) -> str:
+    kind = str(settings["kind"])
+    more = {"top_layers": "layers", "lora": "rank"}.get(kind)
+    return kind if more is None else f"{kind} ({more} {settings[more]})"
+
+
+def _rate(lr: float | str) -> str:
+    return "found by a range test" if isinstance(lr, str) else f"{lr:g}"
+
+
 def _model(plan: Plan) -> list[Text]:
     base, settings = plan.base, plan.settings
     optimizer = settings["optimizer"]
@@ -140,8 +151,8 @@ def _model(plan: Plan) -> list[Text]:
     if settings["max_steps"] is not None:
         epochs += f", at most {settings['max_steps']:,} steps"
     learns = [
-        f"{settings['trainable']['kind']}",
-        f"{optimizer['kind']} lr {optimizer['lr']:g}",
+        _trainable(settings["trainable"]),
+        f"{optimizer['kind']} lr {_rate(optimizer['lr'])}",
         f"batch {settings['batch']}",
         epochs,
         f"precision {settings['precision']}",
@@ -151,6 +162,24 @@ def _model(plan: Plan) -> list[Text]:
         Text.assemble(("\nmodel       ", "bold"), f"  {figures.shown(base['name'])} ({about})"),
         Text.assemble(("training    ", "bold"), f"  {' · '.join(learns)}"),
     ]
+
+
+def _candidates(plan: Plan) -> list[RenderableType]:
+    """The models that a run will rank; the forecasts above and below are with the largest until one is chosen."""
+    ranked = plan.candidates.get("models", [])
+    if not ranked:
+        return []
+    made = table("models to rank", "parameters", "reads", "size", "training", "memory")
+    for one in ranked:
+        time, memory = figures.seconds(one["training"]["seconds"]), figures.size(one["training"]["peak_bytes"])
+        parameters, reads = f"{one['num_parameters'] / 1e6:.1f} M", f"{one['max_tokens']:,} tokens"
+        made.add_row(
+            figures.shown(one["name"]), parameters, reads, figures.size(one["size_bytes"]), f"about {time}", memory
+        )
+    absent = [
+        Text(f"{'':<14}{one['name']}: {one['why']} ({one['fetch']})", "dim") for one in plan.candidates["absent"]
+    ]
+    return [made, *absent]
 
 
 def _steps(plan: Plan) -> Table:

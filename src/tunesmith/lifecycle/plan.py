@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from tunesmith.core.artifact import Artifact
+from tunesmith.lifecycle import outlook
 from tunesmith.lifecycle.flow import flow_of
 from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.steps import StepSpec
@@ -51,6 +52,9 @@ class Plan:
     privacy: list[Mapping[str, Any]] = field(default_factory=list)
     """Facts of the findings: personal data, by source."""
 
+    candidates: Mapping[str, Any] = field(default_factory=dict)
+    """The models that will be ranked, where the recipe names several."""
+
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
         return asdict(self)
@@ -63,7 +67,8 @@ def make_plan(recipe: Recipe, runner: Runner) -> Plan:
     runner.keys |= runner.keys_of(specs)
     before = {spec.name: runner.status_of(spec) for spec in specs}
     results = runner.run(now)
-    splits, quality, base = results["prepare"]["splits"], results["prepare"]["quality"], results["base"]["base"]
+    splits, quality = results["prepare"]["splits"], results["prepare"]["quality"]
+    base = outlook.planned_base(specs, results, runner)
     lengths = token_lengths(recipe, splits, base)
     planned = []
     for spec in specs:
@@ -71,7 +76,7 @@ def make_plan(recipe: Recipe, runner: Runner) -> Plan:
         forecast = (
             None
             if status in ("cached", "done")
-            else _forecast(recipe, spec, base, lengths, len(splits.facts["labels"]))
+            else _forecast(recipe, spec, outlook.base_of(spec, results, base), lengths, len(splits.facts["labels"]))
         )
         as_json = None if forecast is None else forecast.to_dict()
         planned.append(PlannedStep(spec.name, spec.kind, runner.keys[spec.name], status, as_json))
@@ -89,6 +94,9 @@ def make_plan(recipe: Recipe, runner: Runner) -> Plan:
             "seconds": round(sum(one["seconds"] for one in forecasts), 1),
             "peak_bytes": max((one["peak_bytes"] for one in forecasts), default=0),
         },
+        candidates=outlook.candidates(
+            recipe, specs, results, lengths["splits"]["train"]["tokens"], _epochs(recipe, lengths)
+        ),
         settings=recipe.for_train().model_dump(mode="json") | {"epochs": _epochs(recipe, lengths)},
         privacy=[dict(made["findings"].facts) for made in results.values() if "findings" in made],
     )
@@ -150,13 +158,14 @@ def _forecast(
     rows = {name: one["rows"] for name, one in lengths["splits"].items()}
     train = recipe.for_train()
     speed = resources.measure_machine(train.precision)
-    if spec.kind == "train":
+    if spec.kind in ("train", "tune"):
         epochs = _epochs(recipe, lengths)
         epochs += train.range_test_epochs(rows["train"])
         layers = getattr(train.trainable, "layers", None)
-        return resources.forecast_train(
+        whole = resources.forecast_train(
             base.facts, tokens["train"], epochs, train.trainable.kind, speed, layers=layers, passes=train.num_passes
         )
+        return whole if spec.kind == "train" else outlook.forecast_tune(recipe, whole)
     if isinstance(spec.config, LayersConfig):
         num_tokens = tokens["train"] + tokens["validation"]
         return resources.forecast_layers(base.facts, num_tokens, spec.config.layers, train.precision, speed)

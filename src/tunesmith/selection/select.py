@@ -23,6 +23,8 @@ from tunesmith.selection.probe import folds, probe
 MOST_ROWS = 5_000
 """Training rows a probe is fitted on; of a larger data set so many are drawn."""
 FEWEST_ROWS = 10
+ANY_MACHINE = resources.Machine(flops=1.0)
+"""Memory does not hang on the machine's speed."""
 
 
 class Select:
@@ -122,5 +124,5 @@ def _cost(base: Artifact, candidate: Candidate) -> dict[str, Any]:
         "max_tokens": base.facts["max_tokens"],
         "operations": candidate.operations,
         "size_bytes": candidate.size_bytes,
-        "training_bytes": resources.training_bytes(base.facts),
+        "training_bytes": resources.forecast_train(base.facts, 0, 0.0, "full", ANY_MACHINE).peak_bytes,
     }

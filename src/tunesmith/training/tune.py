@@ -65,6 +65,7 @@ class Study:
         )
         self.journal = Journal(context.scratch / "journal.jsonl")
         self.moves: list[tuple[Move, Outcome]] = []
+        self.is_closing = any(told.is_closing for told in self.journal.told())
 
     def run(self) -> Facts:
         """Carry out every move the search asks for and the budget allows, then say what came of it."""
@@ -87,10 +88,11 @@ class Study:
 
     def _next(self) -> tuple[Move, bool] | None:
         """The next move, and whether the search is closing: towards the budget's end only the best trial goes on."""
-        if not any(told.is_closing for told in self.journal.told()):
+        if not self.is_closing:
             move = self.search.ask()
             if move is None or self._fits(move):
                 return None if move is None else (move, False)
+            self.is_closing = True
         move = self.search.ask(is_closing=True)
         is_due = move is not None and (move.trial == self.search.best() or self._fits(move))
         return (move, True) if move is not None and is_due else None
@@ -197,7 +199,6 @@ class Study:
             gain = difference(
                 self.probe, self.watch.metric, self._folder(best), self._folder(OWN), SAMPLES, self.context.seed
             )
-        is_out = self.config.budget_s is not None and any(told.is_closing for told in self.journal.told())
         facts = {
             "searcher": self.config.searcher.kind,
             "metric": self.watch.metric,
@@ -206,7 +207,7 @@ class Study:
             "own": self.own,
             "settings": dict(settings),
             "importance": dict(self.search.importance()),
-            "ended": "the budget was used up" if is_out else "every trial was done",
+            "ended": "the budget was used up" if self.is_closing else "every trial was done",
             "num_validation_rows": len(self.probe.validation_rows),
             **findings(self.moves, best, self.watch.higher_is_better, gain),
         }

@@ -31,12 +31,24 @@ class TpeConfig(Config):
     startup: Annotated[int, Field(ge=1, strict=True)] = 8
     """Trials drawn at random before the others are drawn near good ones, 1 or more. Default: 8."""
 
+    def whole_trials(self, trials: int) -> float:
+        """How many whole trainings a search of so many trials comes to, the recipe's own included."""
+        reached = [max(1, trials // self.factor**look) for look in range(self.looks)]
+        shares = [self.factor ** -float(self.looks - 1 - look) for look in range(self.looks)]
+        steps = [share - before for share, before in zip(shares, [0.0, *shares], strict=False)]
+        own_rest = 1.0 - shares[0]  # the recipe's own settings are trained to their end whatever they come to
+        return float(sum(number * step for number, step in zip(reached, steps, strict=True)) + own_rest)
+
 
 class RandomConfig(Config):
     """Every trial drawn at random and trained to its end."""
 
     kind: Literal["random"] = "random"
     """Drawn at random, trained to its end (Bergstra and Bengio 2012)."""
+
+    def whole_trials(self, trials: int) -> float:
+        """How many whole trainings a search of so many trials comes to."""
+        return float(trials)
 
 
 if TYPE_CHECKING:
