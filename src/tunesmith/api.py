@@ -146,6 +146,7 @@ def predict_file(
     out: Path | str,
     *,
     text_column: str | None = None,
+    is_all: bool = False,
     home: Path | str | None = None,
     project: str = "default",
     listener: Listener | None = None,
@@ -160,7 +161,9 @@ def predict_file(
     with open_session(home, project, listener, cancel) as session:
         model = models_of.open_model(session, reference)
         trained_on = trained_columns(session, reference, "text")
-        return answer(session, model, Path(path), Path(out), text_column=text_column, trained_on=trained_on)
+        return answer(
+            session, model, Path(path), Path(out), text_column=text_column, trained_on=trained_on, is_all=is_all
+        )
 
 
 def evaluate(

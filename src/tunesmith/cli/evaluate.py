@@ -26,7 +26,11 @@ def evaluate(
     file: Annotated[Path, typer.Argument(help="A labelled CSV, TSV or JSON lines file.", metavar="FILE")],
     label_column: Annotated[
         str | None,
-        typer.Option("--label-column", help="The column of the labels. Default: as in training.", show_default=False),
+        typer.Option(
+            "--label-column",
+            help="The column of the labels; of several targets, names with commas between. Default: as in training.",
+            show_default=False,
+        ),
     ] = None,
     text_column: TextColumn = None,
     confidence: Annotated[float, typer.Option("--confidence", help="Of the intervals.", min=0.5, max=0.999)] = 0.95,
@@ -63,6 +67,8 @@ def _shown(measured: Measurement) -> list[RenderableType]:
     if measured.num_learned:
         words = f"{figures.count(measured.num_learned, 'row')} of these the model was trained or chosen on"
         lines.append(Text(f"{words}: the scores are too good to be true for new rows", "bold yellow"))
+    if measured.per_target:
+        lines.append(_by_target(measured))
     if measured.per_class:
         lines.append(_by_class(measured))
     if measured.truncated_rows:
@@ -70,6 +76,15 @@ def _shown(measured: Measurement) -> list[RenderableType]:
         lines.append(Text(f"{figures.count(measured.truncated_rows, 'text')} too long: {cut} not read", "yellow"))
     lines += [Text(f"{name}: {why}", "yellow") for name, why in measured.not_measured.items()]
     return lines + [Text(figures.shown(note, 300), "yellow") for note in measured.notes]
+
+
+def _by_target(measured: Measurement) -> Table:
+    """Each target in its own unit; the table above them is the mean in deviations of the training rows."""
+    names = list(next(iter(measured.per_target.values())))
+    shown = table("target, in its own unit", *names)
+    for target, scores in measured.per_target.items():
+        shown.add_row(figures.shown(target, 40), *(figures.interval(scores.get(name)) for name in names))
+    return shown
 
 
 def _by_class(measured: Measurement) -> Table:

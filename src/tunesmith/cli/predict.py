@@ -31,6 +31,7 @@ def predict(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the answered file goes.")] = None,
     text: Annotated[list[str] | None, typer.Option("--text", help="A text to answer. Repeatable.")] = None,
     text_column: TextColumn = None,
+    is_all: Annotated[bool, typer.Option("--all", help="A column for the probability of every label.")] = False,
 ) -> None:
     """Answer a file: same rows, same order, every cell as it was, with label and probability (or value) beside it."""
     from tunesmith import api
@@ -58,6 +59,7 @@ def predict(
             file,
             out,
             text_column=text_column,
+            is_all=is_all,
             listener=work.listener,
             cancel=work.cancel,
             **screen.where,
@@ -67,8 +69,17 @@ def predict(
 
 def answered(text: str, answer: Prediction) -> Text:
     """One text with its answer, in a line."""
-    if answer.label is None:
+    if answer.labels is not None:
+        given = [f"{figures.shown(label)} {answer.probabilities[label]:.2f}" for label in answer.labels]
+        told = [(" · ".join(given) or "no label", "bold")]
+    elif answer.values is not None:
+        told = [(" · ".join(f"{name} {figures.score(one)}" for name, one in answer.values.items()), "bold")]
+    elif answer.probability is None:
         told = [(figures.score(answer.value or 0.0), "bold")]
+    elif answer.is_rejected:
+        likely = max(answer.probabilities, key=lambda name: answer.probabilities[name])
+        told = [(figures.shown(answer.label or "rejected"), "bold yellow")]
+        told.append((f"  not known; nearest is {figures.shown(likely)} {answer.probability:.2f}", ""))
     else:
         told = [(figures.shown(answer.label), "bold"), (f"  {answer.probability:.2f}", "")]
     if answer.num_truncated_tokens:
@@ -89,6 +100,10 @@ def _written(written: FileAnswers) -> Text:
         most = dict(list(written.labels.items())[:MOST_LABELS])
         rest = len(written.labels) - len(most)
         lines.append(Text(f"  {figures.counts(most)}" + (f" · {rest} labels more" if rest else "")))
+    if written.num_rejected:
+        lines.append(
+            Text(f"  {figures.count(written.num_rejected, 'row')} rejected: the model does not know such texts")
+        )
     if rows["empty"]:
         lines.append(Text(f"  {figures.count(rows['empty'], 'row')} without text: no prediction", "yellow"))
     if rows["refused"]:

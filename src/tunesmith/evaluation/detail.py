@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.core.stage import Facts
-from tunesmith.evaluation.predictions import Predictions
+from tunesmith.evaluation.predictions import Predictions, thresholds
 from tunesmith.evaluation.significance import MODEL, Resamples, intervals
 from tunesmith.evaluation.truth import Truth
 from tunesmith.metrics import classification, multilabel
@@ -36,13 +36,14 @@ def by_tag(truth: Truth, answers: Predictions, decision: Decision) -> Facts:
     rows = multilabel.tags(truth.targets_N, answers.predicted_N)
     columns = _columns(rows.counts)
     precision_C = multilabel.average_precision_per_label(rows)
+    from_C = thresholds(decision, len(answers.labels))
     per_class: dict[str, Facts] = {}
     for at, label in enumerate(truth.labels):
         per_class[label] = {name: float(column[at]) for name, column in columns.items()}
         per_class[label]["support"] = int(rows.counts.support_XC[at])
         per_class[label]["given"] = int(rows.counts.predicted_XC[at])
         per_class[label]["average_precision"] = None if np.isnan(precision_C[at]) else float(precision_C[at])
-        per_class[label]["threshold"] = decision.thresholds[at] if at < len(decision.thresholds) else None
+        per_class[label]["threshold"] = float(from_C[at]) if at < len(from_C) else None
     return {"per_class": per_class}
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tunesmith.core.artifact import Artifact
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.evaluation.significance import Resamples, Undefined
+from tunesmith.evaluation.truth import NOT_GIVEN, Truth, truth_of
 from tunesmith.lifecycle.reports import report_of, task_of
 from tunesmith.lifecycle.session import Session
 from tunesmith.metrics import table
+from tunesmith.metrics.table import Task
 
 FIRST, SECOND = "a", "b"
 
@@ -51,9 +54,8 @@ def compare(
     reports = {FIRST: report_of(session, a), SECOND: report_of(session, b)}
     task: Any = task_of(*reports.values())
     shared, rows = _shared(reports, a, b)
-    columns = {name: np.array(shared[f"predicted_{name}"].to_list()) for name in (FIRST, SECOND)}
-    targets = np.array(shared["label"].to_list())
-    scores = Resamples(task, targets, columns, num_samples=num_samples, seed=seed)
+    truth, columns = _comparable(task, reports, shared)
+    scores = Resamples(task, truth.targets_N, columns, num_samples=num_samples, seed=seed)
     metrics: dict[str, dict[str, Any]] = {}
     not_measured: dict[str, str] = {}
     for metric in table.of_task(task):
@@ -73,8 +75,9 @@ def compare(
 def _shared(reports: Mapping[str, Artifact], a: str, b: str) -> tuple[pl.DataFrame, dict[str, int]]:
     """The rows that both reports hold, in the first one's order, with both predictions."""
     first, second = (pl.read_parquet(one.path / "predictions.parquet") for one in reports.values())
-    both = first.select("row_id", "label", pl.col("predicted").alias("predicted_a")).join(
-        second.select("row_id", pl.col("label").alias("label_b"), pl.col("predicted").alias("predicted_b")),
+    answer = "probabilities" if "probabilities" in first.columns else "predicted"
+    both = first.select("row_id", "label", pl.col(answer).alias("predicted_a")).join(
+        second.select("row_id", pl.col("label").alias("label_b"), pl.col(answer).alias("predicted_b")),
         on="row_id",
         maintain_order="left",
     )
@@ -92,3 +95,37 @@ def _shared(reports: Mapping[str, Artifact], a: str, b: str) -> tuple[pl.DataFra
             next=f"run the recipe of {b} again on today's labels",
         )
     return both, rows
+
+
+def _comparable(
+    task: Task, reports: Mapping[str, Artifact], shared: pl.DataFrame
+) -> tuple[Truth, dict[str, NDArray[Any]]]:
+    """What the shared rows say, and what each model answered to them in the same form.
+
+    Raises: RecipeError where the models have other targets.
+    """
+    labels = shared["label"].to_list()
+    answers = {name: np.array(shared[f"predicted_{name}"].to_list()) for name in (FIRST, SECOND)}
+    if task == "tag":
+        known = {name: _thresholds(one) for name, one in reports.items()}
+        truth = truth_of(task, labels, sorted({label for one in known.values() for label in one}), None)
+        return truth, {name: _margins(answers[name], known[name], truth.labels) for name in answers}
+    first, second = (one.facts.get("targets") for one in reports.values())
+    if first != second:
+        raise RecipeError("these models predict other targets", seen=f"{first} and {second}")
+    truth = truth_of(task, labels, (), reports[FIRST].facts.get("scale"))
+    return truth, {name: truth.comparable(column) for name, column in answers.items()}
+
+
+def _thresholds(report: Artifact) -> dict[str, float]:
+    """The labels that a model knows, each with the probability from which it is given."""
+    per_class: Mapping[str, Any] = report.facts["per_class"]
+    return {label: one["threshold"] for label, one in per_class.items() if one["threshold"] is not None}
+
+
+def _margins(probability_NC: NDArray[Any], known: Mapping[str, float], labels: Sequence[str]) -> NDArray[np.float64]:
+    """Margins by label; a label the model does not know is never given."""
+    margins_NC = np.full((len(probability_NC), len(labels)), NOT_GIVEN)
+    place = [list(labels).index(label) for label in known]
+    margins_NC[:, place] = probability_NC - np.array(list(known.values()))
+    return margins_NC

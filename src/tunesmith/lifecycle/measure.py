@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.core.errors import DataError, Interrupted
-from tunesmith.evaluation.gate import MODEL
+from tunesmith.core.errors import DataError, Interrupted, RecipeError
+from tunesmith.data.targets import flag_of, names_of
+from tunesmith.evaluation.detail import by_class, by_tag, by_target, label_gaps
 from tunesmith.evaluation.predictions import Predictions, decided
-from tunesmith.evaluation.significance import Resamples
-from tunesmith.evaluation.stage import by_class, intervals, label_gaps
+from tunesmith.evaluation.significance import MODEL, Resamples, intervals
+from tunesmith.evaluation.truth import truth_of
 from tunesmith.lifecycle import columns
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.predict_file import WINDOW_ROWS
@@ -44,6 +45,8 @@ class Measurement:
     confidence: float
     per_class: dict[str, dict[str, float]]
     confusion: dict[str, Any] | None
+    per_target: dict[str, dict[str, dict[str, float]]]
+    """Several targets: each one's metrics in its own unit; the metrics above are in deviations of the training rows."""
     not_measured: dict[str, str]
     truncated_rows: int
     num_truncated_tokens: int
@@ -88,21 +91,35 @@ def measure(
     table = open_table(path, wanted)
     head = sample(table)
     text, _ = columns.text_column(head, text_column, trained_on, path.name)
-    label = columns.label_column(head, label_column, labels_were, path.name)
-    answers = _answers(session, model, table, text, label, learned)
+    labels = _labels_in(model, head, label_column, labels_were, path.name)
+    answers = _answers(session, model, table, text, labels, learned)
     if not answers.targets:
         raise DataError(
             f"{path.name}: no row has a text and a label, so nothing can be measured",
             seen=", ".join(f"{number} {what}" for what, number in answers.rows.items()),
             next="check --text-column and --label-column",
         )
-    is_label = model.task == "classify"
-    targets = np.array(answers.targets, dtype=str if is_label else float)
     given = _predictions(model, answers.predictions)
     task: Any = model.task
-    scores = Resamples(task, targets, {MODEL: given.predicted_N}, num_samples=num_samples, seed=seed)
+    truth = truth_of(task, answers.targets, model.labels, model.scale)
+    given = truth.answers(given)
+    scores = Resamples(task, truth.targets_N, {MODEL: given.predicted_N}, num_samples=num_samples, seed=seed)
     measured, gaps = intervals(scores, confidence)
-    detail = by_class(targets, given) if is_label else {}
+    detail: dict[str, Any] = {}
+    if task == "classify":
+        detail = by_class(truth.targets_N, given)
+    elif task == "tag":
+        detail = by_tag(truth, given, model.decision)
+    elif model.targets:
+        detail, more = by_target(
+            model.targets,
+            np.array(answers.targets, float),
+            {MODEL: given.values_NC},
+            confidence=confidence,
+            num_samples=num_samples,
+            seed=seed,
+        )
+        gaps |= more
     rows = {"read": answers.rows.total(), "measured": len(answers.targets)}
     return Measurement(
         model=model.reference,
@@ -110,14 +127,15 @@ def measure(
         format=table.format,
         task=model.task,
         text_column=text,
-        label_column=label,
+        label_column=", ".join(labels.columns),
         rows=rows | {what: number for what, number in answers.rows.items() if what != "measured"},
         num_learned=answers.num_learned,
         metrics=measured[MODEL],
         confidence=confidence,
         per_class=detail.get("per_class", {}),
         confusion=detail.get("confusion"),
-        not_measured=gaps | label_gaps(task, targets, given),
+        per_target={name: one["metrics"] for name, one in detail.get("per_target", {}).items()},
+        not_measured=gaps | label_gaps(truth, given),
         truncated_rows=given.truncated_rows,
         num_truncated_tokens=given.num_truncated_tokens,
         notes=list(table.notes),
@@ -125,17 +143,76 @@ def measure(
     )
 
 
-def _answers(session: Session, model: Model, table: TableFile, text: str, label: str, learned: Set[str]) -> _Answers:
+@dataclass(frozen=True)
+class _Labels:
+    """Where the labels of a file stand, and how they are read."""
+
+    columns: tuple[str, ...]
+    task: str
+    targets: tuple[str, ...]
+    is_one_each: bool
+    """Whether each label, or each target, has a column of its own."""
+
+    def read(self, record: Record) -> Any:
+        """The target of a record.
+
+        Raises: ValueError in the words that are counted where it has none.
+        """
+        cells = [record.cells.get(name) for name in self.columns]
+        if self.task == "tag":
+            return self._names(cells)
+        if any(map(columns.is_empty, cells)):
+            raise ValueError("label is empty")
+        if self.task == "classify":
+            return str(cells[0]).strip()
+        numbers = [columns.as_number(cell) for cell in cells]
+        if None in numbers:
+            raise ValueError("label is no number")
+        return numbers if self.targets else numbers[0]
+
+    def _names(self, cells: Sequence[Any]) -> list[str]:
+        try:
+            if self.is_one_each:
+                return sorted(name for name, cell in zip(self.columns, cells, strict=True) if flag_of(cell))
+            return names_of(cells[0], "|")
+        except ValueError:
+            raise ValueError("label cannot be read") from None
+
+
+def _labels_in(
+    model: Model, head: Mapping[str, Sequence[Any]], asked: str | None, labels_were: Sequence[str], file: str
+) -> _Labels:
+    """The columns of the labels: as asked, else those of training, else a guess.
+
+    Raises: RecipeError where a column is not there.
+    """
+    if model.targets:
+        names = tuple(name.strip() for name in asked.split(",")) if asked else model.targets
+        if len(names) != len(model.targets):
+            raise RecipeError(
+                "the model has several targets, and each needs its column",
+                seen=", ".join(names),
+                next=f"--label-column {','.join(model.targets)}",
+            )
+        found = tuple(columns.named(head, name, "--label-column", file) for name in names)
+        return _Labels(found, model.task, model.targets, is_one_each=True)
+    if model.task == "tag" and asked is None and len(labels_were) > 1 and set(model.labels) <= set(head):
+        return _Labels(tuple(name for name in labels_were if name in head), model.task, (), is_one_each=True)
+    label = columns.label_column(head, asked, labels_were, file)
+    return _Labels((label,), model.task, (), is_one_each=False)
+
+
+def _answers(
+    session: Session, model: Model, table: TableFile, text: str, labels: _Labels, learned: Set[str]
+) -> _Answers:
     answers = _Answers()
     records = table.records()
     total = sum(1 for _ in table.records())
     while window := list(islice(records, WINDOW_ROWS)):
-        usable = list(_usable(model, window, text, label, answers.rows))
+        usable = list(_usable(window, text, labels, answers.rows))
         answers.targets += [target for _, target in usable]
-        contents = [content for content, _ in usable]
-        # Training rows are kept as they were read: without personal data where the recipe says so.
-        answers.num_learned += sum(same_text(content) in learned for content in model.as_learned(contents))
-        answers.predictions += model.predict(contents)
+        answers.num_learned += sum(same_text(content) in learned for content, _ in usable)
+        answers.predictions += model.predict([content for content, _ in usable])
         told = {"done": answers.rows.total(), "total": total, "unit": "rows"}
         session.listener({"event": "progress", "step": "evaluate", "t": time.time(), **told})
         if session.cancel.is_set():
@@ -143,29 +220,32 @@ def _answers(session: Session, model: Model, table: TableFile, text: str, label:
     return answers
 
 
-def _usable(
-    model: Model, window: Sequence[Record], text: str, label: str, rows: Counter[str]
-) -> Iterator[tuple[str, Any]]:
+def _usable(window: Sequence[Record], text: str, labels: _Labels, rows: Counter[str]) -> Iterator[tuple[str, Any]]:
     """The text and target of each record that has both; every record is counted, with the reason."""
     for record in window:
-        content, target = record.cells.get(text), record.cells.get(label)
+        content = record.cells.get(text)
         if record.error is not None:
             rows["refused"] += 1
         elif columns.is_empty(content):
             rows["text is empty"] += 1
-        elif columns.is_empty(target):
-            rows["label is empty"] += 1
-        elif model.task == "classify":
-            rows["measured"] += 1
-            yield str(content), str(target).strip()
-        elif (number := columns.as_number(target)) is None:
-            rows["label is no number"] += 1
         else:
+            try:
+                target = labels.read(record)
+            except ValueError as why:
+                rows[str(why)] += 1
+                continue
             rows["measured"] += 1
-            yield str(content), number
+            yield str(content), target
 
 
 def _predictions(model: Model, answers: Sequence[Prediction]) -> Predictions:
-    rows = [list(one.probabilities.values()) if one.value is None else [one.value] for one in answers]
+    rows = [_values(one) for one in answers]
     cut = [one.num_truncated_tokens for one in answers]
-    return decided(model.task, model.labels, model.decision, np.array(rows, float), cut)
+    return decided(model.task, model.targets or model.labels, model.decision, np.array(rows, float), cut)
+
+
+def _values(one: Prediction) -> list[float]:
+    """What the engine answered, in its order."""
+    if one.value is not None:
+        return [one.value]
+    return list((one.probabilities or one.values or {}).values())

@@ -22,15 +22,21 @@ class Prediction:
     """The answer to one text."""
 
     label: str | None
-    """The most probable label; None for a model that predicts numbers."""
+    """The most probable label, or for a rejected text what it is called; None for any other task."""
     probability: float | None
-    """The probability of that label; None for a model that predicts numbers."""
+    """The probability of the most probable label; None for any other task."""
     value: float | None
-    """The predicted number; None for a model that predicts labels."""
+    """The predicted number; None for labels, and for several targets."""
     probabilities: dict[str, float]
-    """Probability by label; empty for a model that predicts numbers."""
+    """Probability by label; empty for numbers."""
     num_truncated_tokens: int = 0
     """Tokens of the text that the model could not read."""
+    labels: tuple[str, ...] | None = None
+    """``tag``: the labels given, in the model's order; None for any other task."""
+    values: dict[str, float] | None = None
+    """``regress`` with several targets: value by target; None for any other task."""
+    is_rejected: bool = False
+    """Whether the model does not know such texts; ``probabilities`` still says what it would have answered."""
 
 
 class Model:
@@ -38,7 +44,8 @@ class Model:
 
     def __init__(self, reference: str, manifest: ModelManifest, engine: Engine, key: bytes | None = None) -> None:
         self.reference, self.task, self.labels = reference, manifest.task, manifest.labels
-        self.decision = manifest.decision
+        self.decision, self.targets = manifest.decision, tuple(manifest.targets)
+        self.scale = {name: {"mean": one.mean, "std": one.std} for name, one in manifest.targets.items()}
         self._repair, self._engine = manifest.repair, engine
         self._treatment = treatment_of(manifest.privacy, key)
 
@@ -61,11 +68,24 @@ class Model:
         self._engine.close()
 
     def _prediction(self, answer: Answer) -> Prediction:
-        if self.task != "classify":
-            return Prediction(None, None, answer.values[0], {}, answer.num_truncated_tokens)
+        cut = answer.num_truncated_tokens
+        if self.task == "regress":
+            if self.targets:
+                values = dict(zip(self.targets, answer.values, strict=True))
+                return Prediction(None, None, None, {}, cut, values=values)
+            return Prediction(None, None, answer.values[0], {}, cut)
         probabilities = dict(zip(self.labels, answer.values, strict=True))
-        label = max(probabilities, key=lambda name: probabilities[name])
-        return Prediction(label, probabilities[label], None, probabilities, answer.num_truncated_tokens)
+        if self.task == "tag":
+            wanted = zip(self.labels, self.decision.thresholds or [0.5] * len(self.labels), strict=True)
+            given = tuple(label for label, threshold in wanted if probabilities[label] >= threshold)
+            return Prediction(None, None, None, probabilities, cut, labels=given)
+        label: str | None = max(probabilities, key=lambda name: probabilities[name])
+        probability = probabilities[str(label)]
+        reject = self.decision.reject
+        is_rejected = reject is not None and answer.score is not None and answer.score < reject.threshold
+        if is_rejected and reject is not None:
+            label = reject.label
+        return Prediction(label, probability, None, probabilities, cut, is_rejected=is_rejected)
 
 
 def find_model(session: Session, reference: str) -> Artifact:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import DataError, Interrupted, RecipeError
+from tunesmith.data.targets import joined_names
 from tunesmith.lifecycle import columns
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.session import Session
@@ -36,6 +37,8 @@ class FileAnswers:
     added_columns: list[str]
     rows: dict[str, int]
     """read = predicted + empty + refused."""
+    num_rejected: int
+    """Predicted rows that the model does not know."""
     labels: dict[str, int]
     """How often each label was predicted; empty for numbers."""
     truncated_rows: int
@@ -57,6 +60,11 @@ class _Count:
     truncated_rows: int = 0
     num_truncated_tokens: int = 0
 
+    @property
+    def num_read(self) -> int:
+        """Records so far."""
+        return self.rows["predicted"] + self.rows["empty"] + self.rows["refused"]
+
     def add(self, record: Record, answer: Prediction | None) -> None:
         """Count one record."""
         if answer is None:
@@ -65,22 +73,71 @@ class _Count:
         self.rows["predicted"] += 1
         self.truncated_rows += answer.num_truncated_tokens > 0
         self.num_truncated_tokens += answer.num_truncated_tokens
-        if answer.label is not None:
-            self.labels[answer.label] += 1
+        self.rows["rejected"] += answer.is_rejected
+        self.labels.update(answer.labels or () if answer.label is None else (answer.label,))
 
 
 @dataclass(frozen=True)
-class _Names:
-    """How the new columns are called in this file."""
+class _Columns:
+    """The new columns of a file: what each holds, and how it is called beside those that are there."""
 
-    label: str
-    probability: str
-    value: str
+    names: dict[str, str]
+    """Name by what is in it: `label`, `probability`, `probability of <label>`, `value`, `value of <target>` …"""
     error: str
 
     @classmethod
-    def beside(cls, taken: Sequence[str]) -> _Names:
-        return cls(*(columns.free_name(name, taken) for name in ("label", "probability", "value", ERROR_COLUMN)))
+    def beside(cls, taken: Sequence[str], model: Model, is_all: bool) -> _Columns:
+        names: dict[str, str] = {}
+
+        def add(what: str, name: str) -> None:
+            names[what] = columns.free_name(name, [*taken, *names.values()])
+
+        if model.task == "regress":
+            for target in model.targets:
+                add(f"value of {target}", f"predicted_{target}")
+            if not model.targets:
+                add("value", "value")
+        elif model.task == "tag":
+            add("labels", "labels")
+        else:
+            add("label", "label")
+            add("probability", "probability")
+            if model.decision.reject is not None:
+                add("is_rejected", "is_rejected")
+        if is_all or model.task == "tag":
+            for label in model.labels:
+                add(f"probability of {label}", f"probability_{label}")
+        return cls(names, columns.free_name(ERROR_COLUMN, [*taken, *names.values()]))
+
+    def cells(self, record: Record, answer: Prediction | None) -> dict[str, Added]:
+        """The new cells of a record, by the names they have in this file."""
+        cells: dict[str, Added] = dict.fromkeys(self.names.values())
+        if answer is not None:
+            cells = dict(zip(self.names.values(), self._told(answer), strict=True))
+        return cells if record.error is None else {**cells, self.error: record.error}
+
+    def _told(self, answer: Prediction) -> Iterator[Added]:
+        of_label = {f"probability of {label}": one for label, one in answer.probabilities.items()}
+        of_target = {f"value of {target}": one for target, one in (answer.values or {}).items()}
+        for what in self.names:
+            if what in of_label:
+                yield round(of_label[what], DECIMALS)
+            elif what in of_target:
+                yield _short(of_target[what])
+            elif what == "labels":
+                yield joined_names(answer.labels or ())
+            elif what == "label":
+                yield answer.label
+            elif what == "probability":
+                yield None if answer.probability is None else round(answer.probability, DECIMALS)
+            elif what == "is_rejected":
+                yield "true" if answer.is_rejected else "false"
+            else:
+                yield None if answer.value is None else _short(answer.value)
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.7g}")
 
 
 def predict_file(
@@ -91,8 +148,11 @@ def predict_file(
     *,
     text_column: str | None = None,
     trained_on: Sequence[str] = (),
+    is_all: bool = False,
 ) -> FileAnswers:
     """Write the file with a prediction for each row beside it, at once, and return what happened to the rows.
+
+    ``is_all`` adds the probability of every label; for several labels a row they are always there.
 
     Raises: RecipeError for a column or output that cannot be, DataError for a file that cannot be read.
     """
@@ -102,10 +162,8 @@ def predict_file(
     same_format(out, table)
     column, why = columns.text_column(sample(table), text_column, trained_on, path.name)
     num_records, num_refused, taken = _survey(table)
-    names, count = _Names.beside(taken), _Count()
-    added = [names.label, names.probability] if model.task == "classify" else [names.value]
-    if num_refused:
-        added.append(names.error)
+    new, count = _Columns.beside(taken, model, is_all), _Count()
+    added = [*new.names.values(), *([new.error] if num_refused else [])]
     before = _stamp(path)
     with temporary_folder(out.absolute().parent) as folder:
         temp = folder / "answers"
@@ -114,8 +172,8 @@ def predict_file(
             for window in _windows(table):
                 for record, answer in zip(window, _answered(model, window, column), strict=True):
                     count.add(record, answer)
-                    stream.write(table.line(record, added, _cells(record, answer, names)))
-                told = {"done": count.rows.total(), "total": num_records, "unit": "rows"}
+                    stream.write(table.line(record, added, new.cells(record, answer)))
+                told = {"done": count.num_read, "total": num_records, "unit": "rows"}
                 session.listener({"event": "progress", "step": "predict", "t": time.time(), **told})
                 if session.cancel.is_set():
                     raise Interrupted("interrupted; nothing was written", next="run the same command again")
@@ -133,7 +191,8 @@ def predict_file(
         text_column=column,
         why_text_column=why,
         added_columns=added,
-        rows={"read": count.rows.total(), **{what: count.rows[what] for what in ("predicted", "empty", "refused")}},
+        rows={"read": count.num_read, **{what: count.rows[what] for what in ("predicted", "empty", "refused")}},
+        num_rejected=count.rows["rejected"],
         labels=dict(count.labels.most_common()),
         truncated_rows=count.truncated_rows,
         num_truncated_tokens=count.num_truncated_tokens,
@@ -177,16 +236,6 @@ def _answered(model: Model, window: Sequence[Record], column: str) -> list[Predi
     for place, answer in zip(asked, model.predict([str(window[place].cells[column]) for place in asked]), strict=True):
         answers[place] = answer
     return answers
-
-
-def _cells(record: Record, answer: Prediction | None, names: _Names) -> dict[str, Added]:
-    """The new cells of a record, by the names they have in this file."""
-    cells: dict[str, Added] = dict.fromkeys((names.label, names.probability, names.value))
-    if answer is not None:
-        cells[names.label] = answer.label
-        cells[names.probability] = None if answer.probability is None else round(answer.probability, DECIMALS)
-        cells[names.value] = None if answer.value is None else float(f"{answer.value:.7g}")
-    return cells if record.error is None else {**cells, names.error: record.error}
 
 
 def _notes(table: TableFile, model: Model) -> list[str]:

@@ -88,7 +88,8 @@ def trained_columns(session: Session, reference: str, role: str) -> list[str]:
     except TunesmithError:
         # A model can outlive its run's folder: then the columns are told by their content.
         return []
-    return list(dict.fromkeys(source.columns.get(role, role) for source in recipe.data.sources))
+    several = recipe.label_columns if role == "label" else ()
+    return list(several) or list(dict.fromkeys(source.columns.get(role, role) for source in recipe.data.sources))
 
 
 def learned_texts(session: Session, reference: str) -> frozenset[str]:
