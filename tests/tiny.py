@@ -228,6 +228,15 @@ class FakeContext:
         raise NotImplementedError("training starts no steps")
 
 
+def layers(config: Any, given: Given, folder: Path) -> Artifact:
+    """The ACTIVATIONS artifact that training the top layers reads."""
+    from tunesmith.training.layers import Layers
+
+    context = FakeContext(folder)
+    facts = Layers(config.layers()).run(given, context)["activations"]
+    return artifact("layers", "activations", context.out / "activations", facts)
+
+
 @dataclass(frozen=True)
 class Trained:
     """What the train stage left."""

@@ -61,6 +61,13 @@ def interrupted(settings: Any, given: Given, folder: Path, *stops: int) -> tuple
         pytest.param({"optimizer": {"kind": "adam", "lr": 1e-3, "weight_decay": 0.1}}, id="adam"),
         pytest.param({"optimizer": {"kind": "sgd", "lr": 0.05, "nesterov": True}}, id="sgd"),
         pytest.param({"optimizer": {"kind": "sgd", "lr": 0.05, "momentum": 0.0}}, id="sgd-without-momentum"),
+        pytest.param({"optimizer": {"kind": "rmsprop", "lr": 1e-3, "momentum": 0.5}}, id="rmsprop"),
+        pytest.param({"optimizer": {"kind": "adafactor", "lr": 1e-2}}, id="adafactor"),
+        pytest.param({"optimizer": {"kind": "lion", "lr": 1e-4}}, id="lion"),
+        pytest.param({"trainable": {"kind": "lora", "rank": 4}}, id="lora"),
+        pytest.param({"trainable": {"kind": "lora", "rank": 4, "merge": True}}, id="lora-merged"),
+        pytest.param({"rdrop": {"alpha": 1.0}, "head": {"layers": [8]}}, id="rdrop-and-a-deeper-head"),
+        pytest.param({"mixup": {}, "penalty": {"l1": 1e-3, "on": "all", "towards": "base"}}, id="mixup-and-penalty"),
     ],
 )
 def test_interrupted_anywhere_is_unbroken(changes: dict[str, Any], given: Given, tmp_path: Path) -> None:
@@ -84,6 +91,26 @@ def test_a_head_is_resumed_as_well(tmp_path: Path) -> None:
     given["activations"] = tiny.artifact("activations", "activations", features.out / "activations", facts)
     unbroken = tiny.train(settings, given, tiny.FakeContext(tmp_path / "unbroken"))
     assert interrupted(settings, given, tmp_path / "stopped", 4)[0].files == unbroken.files
+
+
+def test_top_layers_are_resumed_as_well(tmp_path: Path) -> None:
+    settings = config(trainable={"kind": "top_layers", "layers": 1})
+    base = {"base": tiny.base(), "splits": tiny.labelled(tmp_path / "splits")}
+    given = {**base, "layers": tiny.layers(settings, base, tmp_path / "layers")}
+    unbroken = tiny.train(settings, given, tiny.FakeContext(tmp_path / "unbroken"))
+    for stop in (1, 4, 9):
+        assert interrupted(settings, given, tmp_path / str(stop), stop)[0].files == unbroken.files
+
+
+@pytest.mark.parametrize("stop", [40, 100, 104])
+def test_a_range_test_is_resumed_as_well(stop: int, given: Given, tmp_path: Path) -> None:
+    """Stopped within the test of 100 steps, at its end, and in the training after it."""
+    settings = config(optimizer={"kind": "adamw", "lr": "auto"}, head_lr=None)
+    unbroken = tiny.train(settings, given, tiny.FakeContext(tmp_path / "unbroken"))
+    resumed, _ = interrupted(settings, given, tmp_path / "stopped", stop)
+    assert resumed.files == unbroken.files
+    assert resumed.facts == unbroken.facts
+    assert unbroken.facts["range_test"]["steps"] == 100
 
 
 def lost_field(name: str) -> Callable[[Checkpoint], Checkpoint]:

@@ -90,7 +90,31 @@ def _schedule(value: Any) -> str | None:
 
 def _optimizer(value: Any) -> str | None:
     name = str(value).lower()
-    return next((kind for kind in ("adamw", "adam", "sgd") if kind in name), None)
+    kinds = ("adamw", "adafactor", "adam", "sgd", "rmsprop", "lion")
+    return next((kind for kind in kinds if kind in name), None)
+
+
+def _lora_kind(value: Any) -> dict[str, Any] | None:
+    """`qlora` and other adapters have no counterpart; a table under `peft` or `lora` is not read."""
+    kinds = {"lora": "lora", "full": "full", "true": "lora"}
+    kind = kinds.get(str(value).lower()) if isinstance(value, str | bool) else None
+    return None if kind is None else {"train": {"trainable": kind}}
+
+
+def _lora(key: str, convert: Callable[[Any], Any]) -> Alias:
+    def write(value: Any) -> dict[str, Any] | None:
+        converted = convert(value)
+        return None if converted is None else {"train": {"trainable": {"kind": "lora", key: converted}}}
+
+    return Alias(f"train.trainable.{key}", write, "with `kind: lora`")
+
+
+def _targets(value: Any) -> Any:
+    if value in ("all", "all-linear", "auto"):
+        return "auto"
+    names = value.split(",") if isinstance(value, str) else value
+    is_list = isinstance(names, list) and names and all(isinstance(one, str) for one in names)
+    return [one.strip() for one in names] if is_list else None
 
 
 def _bfloat16(value: Any) -> str:
@@ -122,7 +146,7 @@ def _evaluations(value: Any) -> float | None:
 
 
 IN_COLUMNS = "it stands in each source, under `columns`"
-LORA = "adapters are not in this version, which trains everything (`full`) or a new head (`head`)"
+LORA = "`full`, `head`, `top_layers` or `lora` say what learns; nothing is quantised"
 STEPS = "validation is counted in epochs here (0.5: twice an epoch)"
 QUANTISED = "weights of 4 and 8 bits are not in this version"
 HUB = "nothing is sent to a hub in this version"
@@ -201,11 +225,15 @@ ALIASES: Mapping[str, Alias] = {
         ("save_steps", "save_strategy", "saves_per_epoch"),
         _same("train.checkpoint_every_s", lambda value: None, "checkpoints to resume from are counted in seconds here"),
     ),
-    **dict.fromkeys(
-        ("adapter", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_target", "peft", "lora"),
-        _same("train.trainable", lambda value: "full", LORA),
-    ),
-    "finetuning_type": _same("train.trainable", lambda value: "full" if value == "full" else None, LORA),
+    **dict.fromkeys(("adapter", "peft", "lora"), Alias("train.trainable", _lora_kind, LORA)),
+    "finetuning_type": Alias("train.trainable", _lora_kind, LORA),
+    "lora_r": _lora("rank", _positive),
+    "lora_rank": _lora("rank", _positive),
+    "lora_alpha": _lora("alpha", _above_zero(65_536)),
+    "lora_dropout": _lora("dropout", _share),
+    **dict.fromkeys(("lora_target_modules", "lora_target"), _lora("targets", _targets)),
+    "use_rslora": _lora("rslora", lambda value: value if isinstance(value, bool) else None),
+    "mixup_alpha": _same("train.mixup.alpha", _above_zero(100)),
     "freeze_base_model": _same("train.trainable", lambda value: "head" if value is True else "full"),
     **dict.fromkeys(("problem_type", "task_type", "task_name"), _same("task", lambda value: None)),
     **dict.fromkeys(("num_labels", "label_names", "id2label"), _none("leave it out: labels come from the data")),

@@ -16,6 +16,7 @@ from tunesmith.metrics import table
 from tunesmith.recipe import column_checks, measure_checks
 from tunesmith.recipe.problems import Problem
 from tunesmith.recipe.yaml12 import Path
+from tunesmith.training import conflicts
 from tunesmith.selection.config import AUTO, RANKED_TASKS
 from tunesmith.training import tune_config
 
@@ -164,7 +165,15 @@ def _has_validation(recipe: Recipe) -> bool:
 
 
 def _method(recipe: Recipe) -> Iterator[Problem]:
-    yield from _from_error(("train", "method"), recipe.for_train)
+    clashes = list(conflicts.found(recipe.train, recipe.task))
+    for key, error in clashes:
+        yield from _from_error(("train", key), partial(_raised, error))
+    if not clashes:
+        yield from _from_error(("train", "method"), recipe.for_train)
+
+
+def _raised(error: RecipeError) -> None:
+    raise error
 
 
 def _early_stopping(recipe: Recipe) -> Iterator[Problem]:

@@ -71,7 +71,7 @@ def test_all_problems_are_shown_in_the_order_of_the_file() -> None:
         ("bucketing: 3", "true or false"),
         ("optimizer: {betas: [0.9, 2]}", "list of 2 of number ≥ 0 and < 1"),
         ("precision: fp8", "`auto` or `float32` or `bfloat16`"),
-        ("optimizer:", "`adamw` or `adam` or `sgd`"),
+        ("optimizer:", "`adamw` or `adam` or `sgd` or `rmsprop` or `adafactor` or `lion`"),
     ],
 )
 def test_a_wrong_value_is_answered_with_what_is_allowed(text: str, allowed: str) -> None:
@@ -117,7 +117,11 @@ def test_a_misspelt_section_is_named_before_the_keys_in_it() -> None:
         ("evals_per_epoch", 4, "train.validate_every", "train: {validate_every: 0.25}"),
         ("dataset_path", "d.jsonl", "data.sources", "data: {sources: [{kind: jsonl, path: d.jsonl}]}"),
         ("text_column", "body", "data.sources.columns.text", "columns: {text: body}"),
-        ("lora_r", 16, "train.trainable", "adapters are not in this version"),
+        ("lora_r", 16, "train.trainable.rank", "train: {trainable: {kind: lora, rank: 16}}"),
+        ("lora_target_modules", ["query"], "train.trainable.targets", "trainable: {kind: lora, targets: [query]}"),
+        ("adapter", "qlora", "train.trainable", "nothing is quantised"),
+        ("use_rslora", True, "train.trainable.rslora", "trainable: {kind: lora, rslora: true}"),
+        ("optim", "adafactor", "train.optimizer.kind", "train: {optimizer: {kind: adafactor}}"),
         ("eval_steps", 500, "train.validate_every", "counted in epochs"),
     ],
 )

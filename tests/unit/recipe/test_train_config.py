@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tunesmith.core import wiring
 from tunesmith.core.errors import RecipeError
 from tunesmith.training import vetted
 from tunesmith.training.config import TrainConfig, TrainStageConfig
 
 
-@pytest.mark.parametrize("trainable", ["full", "head"])
-@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+@pytest.mark.parametrize("trainable", sorted(vetted.VETTED))
+@pytest.mark.parametrize("optimizer", sorted(wiring.rows("optimizer")))
 def test_what_is_left_open_takes_the_vetted_setting(trainable: str, optimizer: str) -> None:
     config = TrainConfig.model_validate({"trainable": trainable, "optimizer": optimizer}).for_task("classify")
     good = vetted.VETTED[trainable]

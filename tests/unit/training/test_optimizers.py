@@ -59,9 +59,58 @@ def sgd_by_hand(w: Array, lr: float, decay: float, momentum: float, nesterov: bo
     return w
 
 
+def rmsprop_by_hand(w: Array, lr: float, decay: float, alpha: float, momentum: float) -> Array:
+    """Tieleman and Hinton 2012, slide 29, with momentum on the scaled gradient as PyTorch has it."""
+    square, velocity = np.zeros_like(w), np.zeros_like(w)
+    for t in range(1, NUM_STEPS + 1):
+        g = gradient(w, t) + decay * w
+        square = alpha * square + (1 - alpha) * g**2
+        velocity = momentum * velocity + g / (np.sqrt(square) + 1e-8)
+        w = w - lr * velocity
+    return w
+
+
+def adafactor_by_hand(w: Array, lr: float, decay: float, power: float, clip: float, smallest: float) -> Array:
+    """Shazeer and Stern 2018, algorithm 4 (matrices) and 5 (vectors), step size min(lr, 1/sqrt(t)), decoupled decay."""
+    rms = lambda x: np.sqrt(np.mean(x**2))  # noqa: E731
+    row, column, square = np.zeros(w.shape[0]), np.zeros(w.shape[-1]), np.zeros_like(w)
+    for t in range(1, NUM_STEPS + 1):
+        g = gradient(w, t)
+        beta = 1 - t**-power
+        size = max(smallest, rms(w)) * min(lr, 1 / np.sqrt(t))
+        w = w - lr * decay * w
+        if w.ndim == 2:
+            row = beta * row + (1 - beta) * (g**2).mean(1)
+            column = beta * column + (1 - beta) * (g**2).mean(0)
+            square = np.outer(row, column) / row.mean()
+        else:
+            square = beta * square + (1 - beta) * g**2
+        update = g / np.sqrt(square)
+        w = w - size * update / max(1, rms(update) / clip)
+    return w
+
+
+def lion_by_hand(w: Array, lr: float, decay: float, betas: tuple[float, float]) -> Array:
+    """Chen et al. 2023, algorithm 2."""
+    m = np.zeros_like(w)
+    for t in range(1, NUM_STEPS + 1):
+        g = gradient(w, t)
+        w = w - lr * (np.sign(betas[0] * m + (1 - betas[0]) * g) + decay * w)
+        m = betas[1] * m + (1 - betas[1]) * g
+    return w
+
+
 def by_hand(kind: str, start: Array, lr: float, decay: float, more: dict[str, Any]) -> Array:
     if kind == "sgd":
         return sgd_by_hand(start, lr, decay, more.get("momentum", 0.9), more.get("nesterov", False))
+    if kind == "rmsprop":
+        return rmsprop_by_hand(start, lr, decay, more.get("alpha", 0.99), more.get("momentum", 0.0))
+    if kind == "adafactor":
+        return adafactor_by_hand(
+            start, lr, decay, more.get("decay_power", 0.8), more.get("clip_update", 1.0), more.get("smallest_scale", 1e-3)
+        )
+    if kind == "lion":
+        return lion_by_hand(start, lr, decay, more.get("betas", (0.9, 0.99)))
     rule = adamw_by_hand if kind == "adamw" else adam_by_hand
     return rule(start, lr, decay, more.get("betas", (0.9, 0.999)), more.get("eps", 1e-8))
 
@@ -103,6 +152,12 @@ CASES = [
     pytest.param("sgd", 0.0, {"momentum": 0.0}, id="sgd"),
     pytest.param("sgd", 0.1, {}, id="sgd-momentum-decay"),
     pytest.param("sgd", 0.1, {"nesterov": True, "momentum": 0.7}, id="sgd-nesterov"),
+    pytest.param("rmsprop", 0.0, {}, id="rmsprop"),
+    pytest.param("rmsprop", 0.1, {"alpha": 0.9, "momentum": 0.5}, id="rmsprop-momentum-decay"),
+    pytest.param("adafactor", 0.0, {}, id="adafactor"),
+    pytest.param("adafactor", 0.1, {"decay_power": 0.5, "clip_update": 1.5}, id="adafactor-decay"),
+    pytest.param("lion", 0.0, {}, id="lion"),
+    pytest.param("lion", 0.1, {"betas": (0.8, 0.95)}, id="lion-decay"),
 ]
 
 
