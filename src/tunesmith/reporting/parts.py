@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tunesmith.reporting.sections.augmentation import augmentation_of
+from tunesmith.reporting.sections.calibration import calibration_of
+from tunesmith.reporting.sections.cost import cost_of
+from tunesmith.reporting.sections.curves import curves_of
+from tunesmith.reporting.sections.groups import groups_of
 from tunesmith.reporting.sections.label_errors import label_errors_of
+from tunesmith.reporting.sections.preparation import preparation_of
 from tunesmith.reporting.sections.privacy import privacy_of
+from tunesmith.reporting.sections.ranking import ranking_of
+from tunesmith.reporting.sections.robustness import robustness_of
+from tunesmith.reporting.sections.tuning import tuning_of
 from tunesmith.reporting.view import RunView
 
 Place = Literal["data", "training", "scores"]
@@ -26,9 +34,17 @@ class Part:
 
 
 PARTS: tuple[Part, ...] = (
+    Part("data", "preparation.html.j2", preparation_of),
     Part("data", "privacy.html.j2", privacy_of),
     Part("data", "label_errors.html.j2", label_errors_of),
+    Part("data", "ranking.html.j2", ranking_of),
+    Part("training", "tuning.html.j2", tuning_of),
     Part("training", "augmentation.html.j2", augmentation_of),
+    Part("scores", "calibration.html.j2", calibration_of),
+    Part("scores", "curves.html.j2", curves_of),
+    Part("scores", "groups.html.j2", groups_of),
+    Part("scores", "robustness.html.j2", robustness_of),
+    Part("scores", "cost.html.j2", cost_of),
 )
 """In the order shown."""
 
