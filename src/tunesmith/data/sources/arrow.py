@@ -18,7 +18,7 @@ from tunesmith.data.sources.bounds import Meter
 from tunesmith.data.sources.config import SourceConfig
 from tunesmith.data.sources.files import require_file
 from tunesmith.data.sources.frames import MAX_TABLE_RATIO, Frames
-from tunesmith.data.sources.tables import cannot_be_read, require_magic
+from tunesmith.data.sources.tables import READER_ERRORS, cannot_be_read, require_magic
 
 FILE = b"ARROW1"
 MAGICS = {FILE: FILE, arrow_stream.CONTINUATION: b""}
@@ -59,7 +59,7 @@ class ArrowSource:
             for batch in frames.batches(self._chunks()):
                 num_rows += batch.num_rows
                 yield batch
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except READER_ERRORS as error:
             raise cannot_be_read(self.path, "Arrow", error, source=self.config.name) from None
         if not num_rows:
             raise DataError(
@@ -87,7 +87,7 @@ class ArrowSource:
                 columns = pl.scan_ipc(self.path, glob=False).collect_schema().names()
             else:
                 columns = next(arrow_stream.frames(self.path, source=name)).columns
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except READER_ERRORS as error:
             raise cannot_be_read(self.path, "Arrow", error, source=name) from None
         meter = Meter(self.path, source=name, what="the Arrow file", ratio=MAX_TABLE_RATIO)
         return Frames(columns, meter, self.path.stat().st_size)

@@ -37,9 +37,9 @@ def frames(path: Path, *, source: str) -> Iterator[pl.DataFrame]:
 def _messages(path: Path, source: str) -> Iterator[tuple[int, bytes]]:
     """Each message with its kind, as it stands in the file."""
     with path.open("rb") as stream:
-        while head := stream.read(8):
-            if head == END:
-                return
+        while (head := stream.read(8)) != END:
+            if not head:
+                raise _damaged(path, source, stream.tell(), "no mark of the end stands at its end")
             if len(head) < 8 or not head.startswith(CONTINUATION):
                 raise _damaged(path, source, stream.tell(), "no message begins where one should")
             (num_bytes,) = struct.unpack_from("<i", head, 4)

@@ -18,6 +18,7 @@ from tunesmith.data.sources.batches import BATCH_ROWS
 from tunesmith.data.sources.bounds import Meter
 from tunesmith.data.sources.config import SourceConfig
 from tunesmith.data.sources.frames import MAX_TABLE_RATIO, Frames
+from tunesmith.data.sources.tables import READER_ERRORS
 
 PART = "part"
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -94,7 +95,7 @@ class HubSource:
         frames = self._frames
         try:
             yield from frames.batches(self._chunks())
-        except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        except READER_ERRORS as error:
             raise self._damaged(error) from None
 
     def _chunks(self) -> Iterator[pl.DataFrame]:

@@ -18,7 +18,7 @@ from tunesmith.data.sources.bounds import Meter
 from tunesmith.data.sources.config import SourceConfig
 from tunesmith.data.sources.files import require_file
 from tunesmith.data.sources.frames import MAX_ROWS_A_BYTE, MAX_TABLE_RATIO, MIN_ROWS, Frames
-from tunesmith.data.sources.tables import cannot_be_read, require_magic
+from tunesmith.data.sources.tables import READER_ERRORS, cannot_be_read, require_magic
 
 MAGIC = b"PAR1"
 
@@ -53,11 +53,14 @@ class ParquetSource:
 
     def read(self, since: str | None = None) -> Iterator[Batch]:
         """Every row once. ``since`` does not apply to files."""
-        frames = self._frames
+        frames, num_rows = self._frames, 0
         try:
-            chunks = self._scan.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)
-            yield from frames.batches(chunks)
-        except (pl.exceptions.PolarsError, OSError) as error:
+            for batch in frames.batches(self._scan.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True)):
+                num_rows += batch.num_rows
+                yield batch
+            if num_rows != self._footer.num_rows:
+                raise ValueError(f"{num_rows:,} rows are there, the footer says {self._footer.num_rows:,}")
+        except READER_ERRORS as error:
             raise cannot_be_read(self.path, "Parquet", error, source=self.config.name) from None
 
     @cached_property
@@ -68,12 +71,16 @@ class ParquetSource:
         return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
 
     @cached_property
+    def _footer(self) -> parquet_footer.Footer:
+        return parquet_footer.read(self.path)
+
+    @cached_property
     def _frames(self) -> Frames:
         name = self.config.name
         try:
             columns = self._scan.collect_schema().names()
-            footer = parquet_footer.read(self.path)
-        except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+            footer = self._footer
+        except READER_ERRORS as error:
             raise cannot_be_read(self.path, "Parquet", error, source=name) from None
         num_rows, num_bytes = footer.num_rows, self.path.stat().st_size
         # Before any column is opened: a row group is decompressed as a whole.

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import polars as pl
+
 from tunesmith.core.errors import DataError
 from tunesmith.data.sources.compressed import packing_of
 from tunesmith.data.sources.files import named
 
 HEAD_BYTES = 512
+READER_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+"""What the readers raise at damaged bytes; some they notice only by a panic."""
 
 
 def require_magic(path: Path, what: str, magics: Mapping[bytes, bytes], *, source: str) -> bytes:
