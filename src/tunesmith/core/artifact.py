@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 ArtifactKind = Literal[
     "dataset",
+    "cursor",
     "splits",
     "quality",
     "base",

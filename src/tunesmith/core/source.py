@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,55 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Forget everything written."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row as an index knows it."""
+
+    key: Any
+    """What the row is fetched by."""
+    cells: tuple[Any, Any]
+    """Key and cursor as cells."""
+
+
+class Pull(Protocol):
+    """A source at one moment: every answer is of the same state of it."""
+
+    columns: tuple[str, ...]
+    key: str
+    """The column that tells rows apart."""
+    cursor: str
+    """The column that changes with a row."""
+    deleted_at: str | None
+    """The column that marks a row as deleted; such rows are not in the index."""
+    description: Description
+
+    def blocked(self, since: Mapping[str, Any]) -> str:
+        """Why reading cannot go on from an earlier state, in words; empty where it can."""
+
+    def state(self) -> dict[str, Any]:
+        """Where a later pull goes on from, as JSON values."""
+
+    def everything(self) -> Iterator[Batch]:
+        """Every row once."""
+
+    def changed(self, since: Mapping[str, Any]) -> Iterator[Batch]:
+        """At least every row that was added or changed since, as far as the source can tell."""
+
+    def index(self) -> Iterator[Sequence[Entry]]:
+        """Key and cursor of every row."""
+
+    def fetched(self, keys: Sequence[Any]) -> Iterator[Batch]:
+        """The rows with these keys."""
+
+
+@runtime_checkable
+class IncrementalSource(Source, Protocol):
+    """A source that may be read from where the last pull ended."""
+
+    def cursor_identity(self) -> str | None:
+        """What its cursor belongs to: equal for pulls of which each may go on from the other. None: read as a whole."""
+
+    def pulled(self) -> AbstractContextManager[Pull]:
+        """The source at this moment, for as long as the context lasts."""

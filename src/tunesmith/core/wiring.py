@@ -44,6 +44,7 @@ _ROWS: list[Wire] = [
     _row("stage", "ingest", "data.ingest:Ingest", "data.config:IngestConfig", "Reads a source into a dataset", in_plan=True),
     _row("stage", "pii_scan", "governance.privacy.stage:PiiScan", "governance.privacy.config:PrivacyStageConfig", "Finds personal data in a dataset", in_plan=True),
     _row("stage", "privacy", "governance.privacy.stage:Privacy", "governance.privacy.config:PrivacyStageConfig", "Redacts or pseudonymises personal data", in_plan=True),
+    _row("stage", "pull", "data.pull:Pull", "data.config:IngestConfig", "Reads what is new of a source and joins it with what was read before", in_plan=True),
     _row("stage", "prepare", "data.prepare:Prepare", "data.prepare_config:PrepareConfig", "Cleans, checks and splits datasets", in_plan=True),
     _row("stage", "base", "selection.pin:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model", in_plan=True),
     _row("stage", "select", "selection.select:Select", "selection.config:SelectConfig", "Ranks pre-trained models on the training rows", is_heavy=True),

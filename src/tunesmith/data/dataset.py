@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,14 @@ def scan(artifact: Artifact) -> pl.LazyFrame:
 def columns(artifact: Artifact) -> tuple[str, ...]:
     """The columns of a dataset, lineage columns first."""
     return tuple(json.loads((artifact.path / MANIFEST).read_text(encoding="utf-8"))["columns"])
+
+
+def copied(artifact: Artifact, folder: Path) -> Manifest:
+    """What a dataset holds, after its files were copied to a folder."""
+    shutil.copytree(artifact.path, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
+    content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    refused = read_refused(artifact)["reason"].value_counts().sort("reason")
+    return Manifest(content["columns"], tuple(content["shards"]), content["rows"], dict(refused.iter_rows()))
 
 
 def read_refused(artifact: Artifact) -> pl.DataFrame:

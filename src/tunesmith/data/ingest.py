@@ -46,28 +46,31 @@ class Ingest:
                 context.progress(num_read, 0, "rows", config.name)
 
         manifest = dataset.write_dataset(context.out / "dataset", batches(), list(mapping))
-        rows_read = manifest.rows + sum(manifest.refused.values())
-        if not rows_read:
-            raise DataError(
-                f"source `{config.name}` has no rows",
-                seen=source.describe().format,
-                next="export it again, or remove it",
-            )
         # Some oddities are known only once all was read.
         description = source.describe()
-        facts: Facts = {
-            "source": config.name,
-            "kind": str(getattr(config, "kind", "")),
-            "format": description.format,
-            "columns": [name for name in manifest.columns if name not in dataset.LINEAGE],
-            "notes": [*description.notes, *rows.notes],
-            "rows_read": rows_read,
-            "rows": manifest.rows,
-            "refused": dict(manifest.refused),
-            "purpose": config.purpose,
-            "licence": config.licence,
-        }
-        return {"dataset": facts}
+        return {"dataset": facts_of(config, manifest, description.format, [*description.notes, *rows.notes])}
+
+
+def facts_of(config: SourceConfig, manifest: dataset.Manifest, form: str, notes: Sequence[str]) -> Facts:
+    """The facts of a dataset that was read from a source.
+
+    Raises: DataError where nothing was read.
+    """
+    rows_read = manifest.rows + sum(manifest.refused.values())
+    if not rows_read:
+        raise DataError(f"source `{config.name}` has no rows", seen=form, next="export it again, or remove it")
+    return {
+        "source": config.name,
+        "kind": str(getattr(config, "kind", "")),
+        "format": form,
+        "columns": [name for name in manifest.columns if name not in dataset.LINEAGE],
+        "notes": list(notes),
+        "rows_read": rows_read,
+        "rows": manifest.rows,
+        "refused": dict(manifest.refused),
+        "purpose": config.purpose,
+        "licence": config.licence,
+    }
 
 
 def mapped(config: SourceConfig, columns: Sequence[str], required: Collection[str] = ("text",)) -> dict[str, str]:
@@ -137,13 +140,16 @@ class Lineage:
         if config.split is not None and "split" in mapping:
             self.notes.append(f"`split: {config.split}` of the source stands for its column `split`")
 
-    def traced(self, batch: Batch) -> Batch:
-        """The batch with lineage columns first and the columns that are read on after them."""
+    def traced(self, batch: Batch, identity: Mapping[str, Sequence[Any]] | None = None) -> Batch:
+        """The batch with lineage columns first and the columns that are read on after them.
+
+        ``identity``: what else tells rows apart, such as a key; it goes into their ids and nowhere else.
+        """
         columns = self._named(batch)
         num_rows = batch.num_rows
         subjects = self._subjects(columns.pop("subject", None), num_rows)
         lineage: dict[str, list[Any]] = {
-            "row_id": self._row_ids({**columns, "subject": subjects}),
+            "row_id": self._row_ids({**columns, "subject": subjects, **(identity or {})}),
             "source_id": [self._config.name] * num_rows,
             "subject": subjects,
             "parents": [[]] * num_rows,

@@ -11,6 +11,7 @@ from tunesmith.core import digests, machine, wiring
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
+from tunesmith.core.source import IncrementalSource
 from tunesmith.data.config import IngestConfig
 from tunesmith.data.labels.config import WithoutSuspectsConfig
 from tunesmith.lifecycle.steps import From, StepSpec
@@ -62,10 +63,16 @@ class Flow:
         end, what the run made."""
 
     def add(
-        self, name: str, kind: str, config: Config, given: Mapping[str, From] | None = None, fingerprint: str = ""
+        self,
+        name: str,
+        kind: str,
+        config: Config,
+        given: Mapping[str, From] | None = None,
+        fingerprint: str = "",
+        pulls: str = "",
     ) -> str:
         """Append a step and return its name."""
-        self.specs.append(StepSpec(name + self.variant, kind, config, given or {}, fingerprint))
+        self.specs.append(StepSpec(name + self.variant, kind, config, given or {}, fingerprint, pulls))
         return name + self.variant
 
     def given(self, *names: str) -> dict[str, From]:
@@ -80,16 +87,20 @@ class Flow:
 def _ingest(recipe: Recipe, flow: Flow) -> None:
     source: Any
     for source in recipe.data.sources:
-        opened: Any = wiring.load(wiring.wire("source", source.kind).make)(source)
         config = IngestConfig(source=source, required=() if "text" in recipe.data.derive else ("text",))
-        flow.add(f"ingest:{source.name}", "ingest", config, fingerprint=opened.fingerprint())
-        flow.datasets[source.name] = From(f"ingest:{source.name}", "dataset")
+        flow.datasets[source.name] = _read(flow, source, config)
     for join in recipe.data.joins:
         table: Any = join.table
-        opened = wiring.load(wiring.wire("source", table.kind).make)(table)
-        config = IngestConfig(source=table, required=())
-        flow.add(f"ingest:{table.name}", "ingest", config, fingerprint=opened.fingerprint())
-        flow.tables[table.name] = From(f"ingest:{table.name}", "dataset")
+        flow.tables[table.name] = _read(flow, table, IngestConfig(source=table, required=()))
+
+
+def _read(flow: Flow, source: Any, config: IngestConfig) -> From:
+    """The dataset of a source: read whole, or from where the last pull ended where a cursor tells what is new."""
+    opened: Any = wiring.load(wiring.wire("source", source.kind).make)(source)
+    pulls = opened.cursor_identity() if isinstance(opened, IncrementalSource) else None
+    kind = "ingest" if pulls is None else "pull"
+    step = flow.add(f"ingest:{source.name}", kind, config, fingerprint=opened.fingerprint(), pulls=pulls or "")
+    return From(step, "dataset")
 
 
 def _privacy(recipe: Recipe, flow: Flow) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ from tunesmith.lifecycle.executors.inprocess import Done, run_stage
 from tunesmith.lifecycle.steps import From, StepSpec, content_key, step_key
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.store.ledger import Ledger
+from tunesmith.store.records import CursorMove
 from tunesmith.store.workspace import Workspace
 
 Outputs = dict[str, Artifact]
@@ -121,7 +122,8 @@ class Runner:
 
     def _execute(self, work: _Work, folder: Path) -> Outputs:
         spec, started = work.spec, datetime.now(UTC)
-        done = self._run_stage(work, folder)
+        before, last = self.store.before(spec.pulls) if spec.pulls else (None, {})
+        done = self._run_stage(replace(work, given={**work.given, **last}), folder)
         made_by = MadeBy(
             step_key=work.key,
             stage=spec.kind,
@@ -144,6 +146,7 @@ class Runner:
             run_id=self.run_id,
             name=spec.name,
             started=started,
+            moves=CursorMove(spec.pulls, spec.name, before) if spec.pulls else None,
         )
         shutil.rmtree(folder / "scratch", ignore_errors=True)
         shutil.rmtree(folder / "out", ignore_errors=True)

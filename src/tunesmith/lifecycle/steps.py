@@ -29,6 +29,9 @@ class StepSpec:
     given: Mapping[str, From] = field(default_factory=dict)
     fingerprint: str = ""
     """What the step reads from outside the workspace: rows of a source, files of a model."""
+    pulls: str = ""
+    """The source whose cursor this step moves. It is given what the last pull made, which saves reading and changes no
+    result: it is no part of the step's key."""
 
     @property
     def wire(self) -> wiring.Wire:

@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.core.artifact import Artifact, MadeBy
 from tunesmith.core.errors import StoreError
 from tunesmith.store.ledger import Ledger
-from tunesmith.store.records import ArtifactRecord
+from tunesmith.store.records import ArtifactRecord, CursorMove
 from tunesmith.store.workspace import Workspace
 
 
@@ -37,11 +37,12 @@ class ArtifactStore:
         run_id: str | None = None,
         name: str | None = None,
         started: datetime | None = None,
+        moves: CursorMove | None = None,
     ) -> dict[str, Artifact]:
         """Take over what a step left in ``out_folder / output name`` and return it as artifacts.
 
         The bytes come first and the record after, in one transaction: a kill in between leaves bytes that nothing
-        refers to. A record that was there first wins, unless its bytes are gone.
+        refers to. A record that was there first wins, unless its bytes are gone. A cursor moves in that transaction.
         Raises: StoreError when a folder is missing or was not announced.
         """
         self._check_folders(stage, out_folder, outputs)
@@ -51,7 +52,13 @@ class ArtifactStore:
             made[output] = ArtifactRecord(kind, digest, dict(facts), made_by, parents)
         before = self.ledger.find_step(key)
         replaces = before is not None and not self._has_all(before)
-        more: dict[str, Any] = {"run_id": run_id, "name": name, "started": started, "replaces": replaces}
+        more: dict[str, Any] = {
+            "run_id": run_id,
+            "name": name,
+            "started": started,
+            "replaces": replaces,
+            "moves": moves,
+        }
         return self._opened(self.ledger.record_step(key, content_key, stage, made, **more))
 
     def find(self, key: str) -> dict[str, Artifact] | None:
@@ -70,6 +77,19 @@ class ArtifactStore:
     def load(self, digest: str) -> Artifact:
         """The artifact of a digest, its bytes verified."""
         return self._artifact(self.ledger.artifact(digest))
+
+    def before(self, source: str) -> tuple[str | None, dict[str, Artifact]]:
+        """The cursor that a source's pulls stand at, and the outputs ``dataset`` and ``cursor`` of the last one.
+
+        No outputs before the first pull, or where their bytes are gone: then everything is read again.
+        """
+        record = self.ledger.cursor(source)
+        if record is None:
+            return None, {}
+        digests = {"dataset": record.dataset, "cursor": record.cursor}
+        if not all(self.blobs.has(digest) for digest in digests.values()):
+            return record.cursor, {}
+        return record.cursor, {name: self.load(digest) for name, digest in digests.items()}
 
     def _check_folders(self, stage: str, out_folder: Path, outputs: Mapping[str, object]) -> None:
         found = {path.name for path in out_folder.iterdir()} if out_folder.is_dir() else set()

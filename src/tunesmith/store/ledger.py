@@ -13,13 +13,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tunesmith.core.artifact import MadeBy
 from tunesmith.core.errors import StoreError
-from tunesmith.store import database, registry
+from tunesmith.store import cursors, database, registry
 from tunesmith.store.paths import digest as check_digest
 from tunesmith.store.paths import slug
 from tunesmith.store.records import (
     AliasMove,
     ArtifactLike,
     ArtifactRecord,
+    CursorMove,
+    CursorRecord,
     ModelVersion,
     RunRecord,
     RunStatus,
@@ -143,10 +145,12 @@ class Ledger:
         name: str | None = None,
         started: datetime | None = None,
         replaces: bool = False,
+        moves: CursorMove | None = None,
     ) -> dict[str, ArtifactRecord]:
         """Record what a step made, and return what is on record: a record that was there first wins.
 
-        ``replaces`` puts this record in place of an earlier one, whose bytes are gone.
+        ``replaces`` puts this record in place of an earlier one, whose bytes are gone. ``moves``: the cursor that goes
+        on to what the step made, unless another step moved it since.
         """
         cost = next((dict(one.made_by.cost) for one in made.values()), {})
         step = {"content_key": content_key, "stage": stage, "name": name, "status": "done", "run_id": run_id}
@@ -162,7 +166,14 @@ class Ledger:
                     self._add_artifact(connection, one)
                 for output, one in made.items():
                     self._add_output(connection, key, output, one)
+                if moves is not None:
+                    cursors.move(connection, self.project, moves, made, key)
             return self._outputs(connection, key)
+
+    def cursor(self, source: str) -> CursorRecord | None:
+        """Where the pulls of a source stand; None before the first."""
+        with self._reads() as connection:
+            return cursors.find(connection, self.project, source)
 
     def alias_step(self, key: str, of_key: str) -> dict[str, ArtifactRecord]:
         """Record that a step would make what an equal one made already, and return that.

@@ -67,6 +67,32 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True)
+class CursorRecord:
+    """Where the pulls of a source stand."""
+
+    source: str
+    """What the cursor belongs to: a hash of where the rows are and how they are read."""
+    name: str
+    """The step that moved it last: ``ingest:crm``."""
+    dataset: str
+    """The rows as of the last pull."""
+    cursor: str
+    """How the next pull goes on from there."""
+    num_moves: int
+    moved_at: datetime
+
+
+@dataclass(frozen=True)
+class CursorMove:
+    """A cursor to be moved with a step that made the outputs ``dataset`` and ``cursor``."""
+
+    source: str
+    name: str
+    before: str | None
+    """The cursor that the pull went on from; where another stands by now, this one is not moved."""
+
+
+@dataclass(frozen=True)
 class ModelVersion:
     """A registered model: ``name@version``, or ``name@alias``."""
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; kept here so that opening an up-to-date ledger does not import alembic."""
 
 
@@ -139,6 +139,23 @@ LINEAGE = Table(
     ForeignKeyConstraint(["project_id", "child"], ["artifacts.project_id", "artifacts.digest"]),
     ForeignKeyConstraint(["project_id", "parent"], ["artifacts.project_id", "artifacts.digest"]),
     Index(None, "project_id", "parent"),
+)
+
+# Where the pulls of a source stand: the rows as of the last one, and how to go on from there. Both are artifacts, and
+# they move together, in the transaction that records them.
+CURSORS = Table(
+    "cursors",
+    METADATA,
+    _project(),
+    Column("source", String(64), primary_key=True),
+    Column("name", String, nullable=False),
+    Column("dataset", String(64), nullable=False),
+    Column("cursor", String(64), nullable=False),
+    Column("step_key", String(128), nullable=False),
+    Column("num_moves", Integer, nullable=False),
+    Column("moved_at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project_id", "dataset"], ["artifacts.project_id", "artifacts.digest"]),
+    ForeignKeyConstraint(["project_id", "cursor"], ["artifacts.project_id", "artifacts.digest"]),
 )
 
 RUN_STEPS = Table(

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.errors import DataError
-from tunesmith.data.sources.cells import Cell, plain
+from tunesmith.data.sources import json_record
 
 if TYPE_CHECKING:
     from tunesmith.data.sources.http_config import HttpConfig
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 CHANGED_RECORDS = 3
+ANY_ESCAPE = "\\ud"
+"""Stands for a record's own text, which is not kept: it says that half a character may be in it."""
 
 
 class Fields:
@@ -58,18 +60,11 @@ class Fields:
             whole.intersection_update(record)
         self._always = whole if self._always is None else self._always & whole
 
-    def cells(self, record: Any) -> tuple[dict[str, Cell], str]:
+    def cells(self, record: Any) -> tuple[dict[str, Any], str]:
         """The cells of a record by field, or why it is no row; lists and objects become compact JSON."""
-        if not isinstance(record, dict):
-            return {}, "not a JSON object"
-        if self._key is not None and (reason := self._repeated(record)):
+        if isinstance(record, dict) and self._key is not None and (reason := self._repeated(record)):
             return {}, reason
-        cells = {name: plain(value) for name, value in record.items()}
-        try:
-            "".join(f"{name}{cell}" for name, cell in cells.items()).encode()
-        except UnicodeEncodeError:
-            return {}, "half a surrogate pair"
-        return cells, ""
+        return json_record.cells(record, ANY_ESCAPE)
 
     def _repeated(self, record: dict[str, Any]) -> str:
         value = record.get(self._key or "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tunesmith.core import digests
 from tunesmith.core.errors import DataError, RecipeError
@@ -16,14 +16,21 @@ from tunesmith.data.sources import sql_query, sql_url
 from tunesmith.data.sources.batches import BatchBuilder, distinct_names
 from tunesmith.data.sources.cells import plain, row_bytes
 from tunesmith.data.sources.config import SourceConfig
+from tunesmith.data.sources.cursor_config import CursorConfig
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
 
     from tunesmith.data.sources.sql_connect import Database
+    from tunesmith.data.sources.sql_pull import SqlPull
 
 FETCH_ROWS = 1_000
 """Rows drawn from the server at a time."""
+
+
+def _spelled(value: Any) -> Any:
+    """`cursor: updated_at` is short for `cursor: {column: updated_at}`."""
+    return {"column": value} if isinstance(value, str) else value
 
 
 class SqlConfig(SourceConfig):
@@ -38,6 +45,10 @@ class SqlConfig(SourceConfig):
     """A table or view, `schema.table` where it is not in the default schema; read in the order of its primary key."""
     query: str | None = None
     """One SELECT statement. Without an ORDER BY the order of rows is the database's own."""
+    cursor: Annotated[CursorConfig | None, BeforeValidator(_spelled)] = None
+    """The column by which only new rows are read, `updated_at`, or `{column: updated_at, key: id}`: rows that changed
+    replace their older version, rows that are gone go, and no row is lost while others write. Null: every pull reads
+    everything."""
     connect_timeout_s: int = Field(default=10, ge=1, le=600)
     """Seconds to wait for the server, 1 to 600; longer than a healthy server ever takes, shorter than patience."""
 
@@ -59,6 +70,12 @@ class SqlConfig(SourceConfig):
                 seen="both" if self.table is not None else "neither",
                 allowed="table: tickets, or query: select …",
             )
+        if self.cursor is not None and self.table is None and self.cursor.key is None:
+            raise RecipeError(
+                f"source `{self.name}` reads what is new of a query, and no column is said to tell its rows apart",
+                seen=f"cursor: {self.cursor.column}",
+                next=f"write `cursor: {{column: {self.cursor.column}, key: id}}`",
+            )
         return self
 
 
@@ -70,6 +87,9 @@ class SqlSource:
 
     def describe(self) -> Description:
         """The database's dialect and the columns, without reading rows."""
+        if self.config.cursor is not None:
+            with self.pulled() as pull:
+                return pull.description
         with self._rows() as (database, columns, notes, _):
             what = "query" if self.config.table is None else f"table {self.config.table}"
             return Description(f"{database.dialect} {what}", columns, notes)
@@ -78,19 +98,46 @@ class SqlSource:
         """A hash of the URL without secrets, the query and every row, whatever order the rows come in.
 
         All rows are read: a count or a newest date would miss a changed label. The order is left out because a
-        database may return the same rows in another order each time.
+        database may return the same rows in another order each time. Of a source with a cursor, only its index is read.
         """
+        url, _ = sql_url.resolve(self.config.url, source=self.config.name)
+        if self.config.cursor is not None:
+            with self.pulled() as pull:
+                return digests.of_value([self.cursor_identity(), pull.fingerprint()])
         total, num_rows = 0, 0
         for batch in self.read():
             for content in row_bytes(batch.columns):
                 total = (total + int.from_bytes(hashlib.sha256(content).digest())) % (1 << 256)
             num_rows += batch.num_rows
-        url, _ = sql_url.resolve(self.config.url, source=self.config.name)
         what = [sql_url.shown(url), self.config.table, self.config.query, list(batch.columns)]
         return digests.of_value([*what, num_rows, f"{total:064x}"])
 
+    def cursor_identity(self) -> str | None:
+        """What a cursor of this source belongs to: the database, what is read of it and how; None without a cursor."""
+        if self.config.cursor is None:
+            return None
+        url, _ = sql_url.resolve(self.config.url, source=self.config.name)
+        how = self.config.model_dump(mode="json", exclude={"url", "purpose", "licence", "connect_timeout_s"})
+        return digests.of_value([sql_url.shown(url), how])
+
+    def pulled(self) -> AbstractContextManager[SqlPull]:
+        """The table or query at this moment, to read what is new."""
+        from tunesmith.data.sources.sql_pull import opened
+
+        config = self.config
+        assert config.cursor is not None, "only a source with a cursor is pulled"
+        return opened(
+            config.url,
+            config.cursor,
+            source=config.name,
+            timeout_s=config.connect_timeout_s,
+            table=config.table,
+            query=config.query,
+        )
+
     def read(self, since: str | None = None) -> Iterator[Batch]:
-        """Every row once, from one server-side cursor in a read-only transaction; ``since`` is not supported yet."""
+        """Every row once, from one server-side cursor in a read-only transaction; ``since`` does not apply: what is new
+        is read by ``pulled``."""
         builder = BatchBuilder()
         num_rows = 0
         with self._rows() as (database, columns, _, rows):
@@ -127,12 +174,7 @@ class SqlSource:
         """The statement that reads a table; names come from the database's own catalogue, never from the recipe."""
         import sqlalchemy
 
-        from tunesmith.data.sources.sql_connect import find_table
+        from tunesmith.data.sources.sql_connect import reflected
 
-        name, schema = find_table(connection, self.config.table or "", source=self.config.name)
-        inspector = sqlalchemy.inspect(connection)
-        names = [column["name"] for column in inspector.get_columns(name, schema=schema)]
-        keys = inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]
-        # Columns without types: typed ones would make SQLAlchemy parse dates and fail on dirty ones.
-        table = sqlalchemy.table(name, *map(sqlalchemy.column, names), schema=schema)
+        table, keys = reflected(connection, self.config.table or "", source=self.config.name)
         return sqlalchemy.select(table).order_by(*(table.c[key] for key in keys))

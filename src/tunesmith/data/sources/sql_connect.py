@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import URL, Connection, CursorResult, Engine, Select
+from sqlalchemy import URL, Connection, CursorResult, Engine, Select, TableClause
 from sqlalchemy.pool import NullPool
 
 from tunesmith.core.errors import DataError
@@ -211,6 +212,21 @@ def find_table(connection: Connection, wanted: str, *, source: str) -> tuple[str
         allowed=", ".join(near or known[:20]) or "nothing: it holds no tables",
         next=f"did you mean `table: {near[0]}`?" if near else "correct `table` of the source",
     )
+
+
+def reflected(connection: Connection, wanted: str, *, source: str) -> tuple[TableClause, list[str]]:
+    """A table with the columns that the database's own catalogue gives it, and those of its primary key.
+
+    Columns without types: typed ones would make SQLAlchemy parse dates and fail on dirty ones.
+    """
+    name, schema = find_table(connection, wanted, source=source)
+    inspector = sqlalchemy.inspect(connection)
+    with warnings.catch_warnings():
+        # The types are not used, so one that SQLAlchemy does not know is no news.
+        warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
+        names = [column["name"] for column in inspector.get_columns(name, schema=schema)]
+    keys = inspector.get_pk_constraint(name, schema=schema)["constrained_columns"]
+    return sqlalchemy.table(name, *(sqlalchemy.column(one) for one in names), schema=schema), list(keys)
 
 
 def _unreachable(error: Exception, url: URL, source: str, secrets: tuple[str, ...]) -> DataError:
