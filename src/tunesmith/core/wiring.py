@@ -58,7 +58,7 @@ _ROWS: list[Wire] = [
     _row("stage", "train", "training.stage:Train", "training.config:TrainStageConfig", "Fine-tunes the model", is_heavy=True),
     _row("stage", "keep", "evaluation.keep:Keep", "evaluation.keep_config:KeepConfig", "Keeps the model of augmented rows if it is better", is_heavy=True),
     _row("stage", "robustness", "evaluation.robustness:Robustness", "evaluation.measures_config:RobustnessStageConfig", "Answers perturbed test texts", is_heavy=True),
-    _row("stage", "cost", "evaluation.cost:Cost", "evaluation.measures_config:CostStageConfig", "Times single answers on this machine", is_heavy=True),
+    _row("stage", "cost", "evaluation.cost:Cost", "evaluation.measures_config:CostStageConfig", "Times single answers on this machine", is_heavy=True, version=2),
     _row("stage", "evaluate", "evaluation.stage:Evaluate", "evaluation.config:EvaluateStageConfig", "Measures the model against the baselines", is_heavy=True, version=2),
 
     _row("source", "csv", "data.sources.several:open_files", "data.sources.csv:CsvConfig", "Comma, semicolon or tab separated text"),

@@ -24,6 +24,8 @@ from tunesmith.evaluation.measures_config import CostStageConfig
 from tunesmith.models.manifest import ENCODER
 
 Clock = Callable[[], float]
+BUSY = 0.7
+"""A process that had a core for less than this share of its answers was kept waiting by others."""
 WEIGHTS = (".safetensors", ".bin", ".pt")
 
 
@@ -37,8 +39,9 @@ class Cost:
         config: CostStageConfig,
         open_engine: OpenEngine = open_transformers,
         clock: Clock = time.perf_counter,
+        cpu_clock: Clock = time.process_time,
     ) -> None:
-        self.config, self.open_engine, self.clock = config, open_engine, clock
+        self.config, self.open_engine, self.clock, self.cpu_clock = config, open_engine, clock, cpu_clock
 
     def run(self, given: Given, context: StepContext) -> dict[str, Facts]:
         """The facts of the cost, which lie in ``cost.json`` too."""
@@ -53,6 +56,7 @@ class Cost:
             for text in _cycled(chosen, self.config.warm_up):
                 _answer(engine, text)
             times_s = []
+            busy_s = -self.cpu_clock()
             for done, text in enumerate(_cycled(chosen, self.config.texts), start=1):
                 started = self.clock()
                 _answer(engine, text)
@@ -60,10 +64,18 @@ class Cost:
                 if done % 10 == 0:
                     context.progress(done, self.config.texts, "texts", "timing single answers")
                     context.check_cancelled()
+            busy_s += self.cpu_clock()
             peak = machine.peak_bytes()
         finally:
             engine.close()
+        running = min(1.0, busy_s / sum(times_s))
+        if running < BUSY:
+            context.warn(
+                f"the times of single answers are too long: this process had a core for only {running:.0%} of them, "
+                "the rest went to other work on this machine; measure again when it is idle"
+            )
         facts: Facts = {
+            "running": round(running, 3),
             "latency_ms": _milliseconds(times_s) | {"num_answers": len(times_s), "warm_up": self.config.warm_up},
             "chars": {"median": float(np.median([len(text) for text in chosen])), "max": max(map(len, chosen))},
             "size_bytes": _size_bytes(given["model"].path, given["base"].path),

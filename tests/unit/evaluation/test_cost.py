@@ -33,7 +33,9 @@ class OneByOne:
         self.is_closed = True
 
 
-def run(folder: Path, context: FakeContext, engine: OneByOne, texts: list[str]) -> dict[str, object]:
+def run(
+    folder: Path, context: FakeContext, engine: OneByOne, texts: list[str], running: float = 1.0
+) -> dict[str, object]:
     given = {
         "splits": write_splits(folder / "splits", test=[(text, "a") for text in texts]),
         "model": artifact("model", folder / "model"),
@@ -44,7 +46,9 @@ def run(folder: Path, context: FakeContext, engine: OneByOne, texts: list[str]) 
         (folder / path).write_bytes(b"x" * size)
     # Each answer takes a millisecond more than the last.
     times = itertools.chain.from_iterable((0.0, (place + 1) / 1000) for place in itertools.count())
-    return Cost(CostStageConfig(texts=100, warm_up=3), engine.open, lambda: next(times)).run(given, context)["cost"]  # type: ignore[arg-type, return-value]
+    cpu = itertools.count(0, running * sum(range(1, 101)) / 1000)
+    stage = Cost(CostStageConfig(texts=100, warm_up=3), engine.open, lambda: next(times), lambda: next(cpu))
+    return stage.run(given, context)["cost"]  # type: ignore[arg-type, return-value]
 
 
 def test_answers_are_timed_one_by_one_after_the_warm_up(tmp_path: Path, context: FakeContext) -> None:
@@ -68,3 +72,10 @@ def test_a_model_with_its_own_encoder_needs_no_base(tmp_path: Path, context: Fak
 def test_without_a_test_text_there_is_nothing_to_time(tmp_path: Path, context: FakeContext) -> None:
     with pytest.raises(DataError, match="no test text"):
         run(tmp_path, context, OneByOne(), [])
+
+
+def test_a_machine_that_was_busy_is_said(tmp_path: Path, context: FakeContext) -> None:
+    said: list[str] = []
+    context.warn = said.append  # type: ignore[method-assign, attr-defined]
+    assert run(tmp_path, context, OneByOne(), ["text"], running=0.4)["running"] == 0.4
+    assert len(said) == 1 and "only 40%" in said[0]

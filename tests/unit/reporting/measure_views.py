@@ -20,6 +20,7 @@ from tunesmith.reporting.view import RunView
 
 MACHINE = {"processor": "a processor", "cores": 2, "memory_bytes": 2.5e10, "system": "Linux x86_64", "python": "3.11"}
 COST: dict[str, Any] = {
+    "running": 1.0,
     "latency_ms": {"p50": 8.123, "p95": 21.5, "max": 50.0, "num_answers": 200, "warm_up": 10},
     "chars": {"median": 44.0, "max": 300},
     "size_bytes": 91_000_000,

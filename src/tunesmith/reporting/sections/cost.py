@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from tunesmith.reporting import wording
 from tunesmith.reporting.view import RunView
 
+BUSY = 0.7
+"""As the measurement warns."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -28,6 +31,11 @@ def cost_of(view: RunView) -> Cost | None:
         f"up, on {machine['processor']} with {wording.counted(machine['cores'], 'core')}. Texts sent together are "
         "answered faster than that each."
     )
+    if seen["running"] < BUSY:
+        words += (
+            f" The machine was busy with other work: this process ran for only {wording.share(seen['running'])} of "
+            "that time, so on an idle one answers come faster."
+        )
     facts = (
         ("Median of single answers", _ms(latency["p50"])),
         ("95th percentile", _ms(latency["p95"])),
