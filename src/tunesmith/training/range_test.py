@@ -33,6 +33,8 @@ DIVERGED = 4.0
 BELOW_LOWEST = 10.0
 """The rate taken is the one of the lowest smoothed loss divided by this: a margin, for that rate is nearly too high
 (Howard and Gugger 2020, section 4, whose fastai takes the same)."""
+FALL = 0.01
+"""Share of the first loss by which the smoothed one must fall, for the test to have seen anything learned."""
 MARGIN_STEPS = 5
 """Steps before the smoothed loss says anything."""
 
@@ -93,12 +95,12 @@ def range_test(
 
 
 def chosen(points: Sequence[Mapping[str, float]]) -> float | None:
-    """The factor that the rule takes; none where the smoothed loss is lowest before it can have been learned from."""
+    """The factor that the rule takes; none where the smoothed loss does not fall."""
     told = list(points)[MARGIN_STEPS:]
     if not told:
         return None
     lowest = min(told, key=lambda point: point["smoothed"])
-    if lowest["smoothed"] >= points[0]["smoothed"]:
+    if lowest["smoothed"] >= (1 - FALL) * points[0]["smoothed"]:
         return None
     return max(LOWEST, lowest["factor"] / BELOW_LOWEST)
 

@@ -107,7 +107,12 @@ def by_hand(kind: str, start: Array, lr: float, decay: float, more: dict[str, An
         return rmsprop_by_hand(start, lr, decay, more.get("alpha", 0.99), more.get("momentum", 0.0))
     if kind == "adafactor":
         return adafactor_by_hand(
-            start, lr, decay, more.get("decay_power", 0.8), more.get("clip_update", 1.0), more.get("smallest_scale", 1e-3)
+            start,
+            lr,
+            decay,
+            more.get("decay_power", 0.8),
+            more.get("clip_update", 1.0),
+            more.get("smallest_scale", 1e-3),
         )
     if kind == "lion":
         return lion_by_hand(start, lr, decay, more.get("betas", (0.9, 0.99)))
