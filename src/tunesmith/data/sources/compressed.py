@@ -186,7 +186,7 @@ class _ZipMember(_Stream):
         try:
             content = self._member.read(num_bytes)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise self._damaged(f"is damaged ({error or 'it was cut short'})") from None
+            raise self._damaged(f"is damaged ({str(error) or 'it was cut short'})") from None
         self._meter.add(len(content), self._stored_bytes)
         return content
 
@@ -203,7 +203,7 @@ class _ZipMember(_Stream):
             raise self._many(f"{num_entries} files or more")
         try:
             archive = zipfile.ZipFile(self._raw)
-        except (zipfile.BadZipFile, ValueError, OSError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
             raise self._damaged(f"is damaged ({error})") from None
         members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.startswith("__MACOSX/")]
         if len(members) != 1:
@@ -217,7 +217,10 @@ class _ZipMember(_Stream):
             raise self._many(f"{member.filename}, packed with {how}")
         self._stored_bytes = member.compress_size
         self._meter.check(member.file_size, member.compress_size)
-        return archive.open(member)
+        try:
+            return archive.open(member)
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+            raise self._damaged(f"is damaged ({error})") from None
 
     def _many(
         self, seen: str, way_out: str = "unpack it and name the file, or the folder, that holds rows"

@@ -150,7 +150,7 @@ class JsonSource:
                 columns.update(dict.fromkeys(record))
                 missing.difference_update(record)
                 num_objects += 1
-            elif len(others) < SHOWN_KEYS:
+            elif not isinstance(item.value, dict) and len(others) < SHOWN_KEYS:
                 others[item.key or f"record {number + 1}"] = _kind(item.value)
             if num_objects >= MIN_HEAD_OBJECTS and not missing:
                 break

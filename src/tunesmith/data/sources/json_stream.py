@@ -17,6 +17,7 @@ MAX_DEPTH = 64
 """How deep what is not read may be nested."""
 NEAR_END_CHARS = 16
 """A complaint this near to the end of what was read so far may only mean that more must be read."""
+NUMBER_CHARS = "0123456789.eE+-"
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
@@ -120,38 +121,34 @@ class Document:
         """The value that begins here, and its text."""
         self.peek()
         while True:
-            why = "the document ends in the middle of a value"
             try:
                 value, end = self._reader.value(self._buffer, self._at)
-                # A number that ends with what was read so far may have more digits.
-                if end < len(self._buffer) or self._is_end:
-                    raw = self._buffer[self._at : end]
-                    self._at = end
-                    return value, raw
             except RecursionError:
                 raise self._invalid("nested too deep") from None
             except json.JSONDecodeError as error:
-                is_whole = error.pos < len(self._buffer) - NEAR_END_CHARS and not error.msg.startswith("Unterminated")
-                if is_whole:
+                is_open = error.msg.startswith("Unterminated")
+                if self._is_end and (is_open or error.pos >= len(self._buffer.rstrip())):
+                    self._at = len(self._buffer)
+                    raise self._invalid("the document ends in the middle of a value") from None
+                if self._is_end or (error.pos < len(self._buffer) - NEAR_END_CHARS and not is_open):
                     self._at = error.pos
                     raise self._invalid(error.msg[:1].lower() + error.msg[1:]) from None
+            else:
+                if self._is_end or not self._may_go_on(end):
+                    raw = self._buffer[self._at : end]
+                    self._at = end
+                    return value, raw
             num_chars = len(self._buffer) - self._at
             if num_chars > RECORD_CHARS:
                 raise self._invalid(
                     f"a record is longer than {RECORD_CHARS:,} characters, or its quotes are not closed"
                 )
-            if not self._fill(num_chars):
-                if not self._is_cut():
-                    continue
-                raise self._invalid(why)
+            self._fill(num_chars)
 
-    def _is_cut(self) -> bool:
-        """Whether the value at the very end cannot be read even though all is there."""
-        try:
-            self._reader.value(self._buffer, self._at)
-        except (ValueError, RecursionError):
-            return True
-        return False
+    def _may_go_on(self, end: int) -> bool:
+        """Whether a value that ends here may have more digits: of `1.5` only `1.` may have been read."""
+        rest = self._buffer[end : end + NEAR_END_CHARS]
+        return len(rest) < NEAR_END_CHARS and not rest.strip(NUMBER_CHARS)
 
     def _skip(self, depth: int) -> None:
         """Pass over a value of any size."""
