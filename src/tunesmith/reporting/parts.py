@@ -14,8 +14,11 @@ from tunesmith.reporting.sections.groups import groups_of
 from tunesmith.reporting.sections.label_errors import label_errors_of
 from tunesmith.reporting.sections.preparation import preparation_of
 from tunesmith.reporting.sections.privacy import privacy_of
+from tunesmith.reporting.sections.range_test import range_test_of
 from tunesmith.reporting.sections.ranking import ranking_of
+from tunesmith.reporting.sections.rejection import rejection_of
 from tunesmith.reporting.sections.robustness import robustness_of
+from tunesmith.reporting.sections.targets import targets_of
 from tunesmith.reporting.sections.tuning import tuning_of
 from tunesmith.reporting.view import RunView
 
@@ -38,8 +41,11 @@ PARTS: tuple[Part, ...] = (
     Part("data", "privacy.html.j2", privacy_of),
     Part("data", "label_errors.html.j2", label_errors_of),
     Part("data", "ranking.html.j2", ranking_of),
+    Part("training", "range_test.html.j2", range_test_of),
     Part("training", "tuning.html.j2", tuning_of),
     Part("training", "augmentation.html.j2", augmentation_of),
+    Part("scores", "targets.html.j2", targets_of),
+    Part("scores", "rejection.html.j2", rejection_of),
     Part("scores", "calibration.html.j2", calibration_of),
     Part("scores", "curves.html.j2", curves_of),
     Part("scores", "groups.html.j2", groups_of),

@@ -23,6 +23,10 @@ METRICS = {
     "recall_macro": "Macro recall",
     "recall_micro": "Micro recall",
     "recall_weighted": "Weighted recall",
+    "f1_samples": "F1 of a row's labels",
+    "subset_accuracy": "All labels of a row right",
+    "hamming_loss": "Wrong decisions",
+    "average_precision": "Average precision",
     "mse": "Mean squared error",
     "rmse": "Root mean squared error",
     "mae": "Mean absolute error",
@@ -35,6 +39,7 @@ BASELINES = {
     "majority": ("majority", "always the most frequent label"),
     "mean": ("mean", "always the mean of the training targets"),
     "base_centroid": ("base_centroid", "the untrained model, nearest class mean"),
+    "base_logistic": ("base_logistic", "the untrained model, logistic regression on it"),
     "base_ridge": ("base_ridge", "the untrained model, ridge regression on it"),
     "tfidf": ("TF-IDF", "words counted, linear model on them"),
 }

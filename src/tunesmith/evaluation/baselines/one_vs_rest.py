@@ -55,12 +55,15 @@ class OneVsRest:
         return np.asarray(self._probabilities(rows) - self.thresholds_C)
 
     def _fit(self, train: Any, has_NC: NDArray[np.bool_], strength: float) -> None:
+        from scipy.sparse import issparse
         from sklearn.linear_model import LogisticRegression
 
+        # Each is several times faster than the other on such features.
+        solver = "liblinear" if issparse(train) else "lbfgs"
         self.models = [
             float(has_N[0])
             if has_N.all() or not has_N.any()
-            else LogisticRegression(C=strength, solver="liblinear", random_state=0).fit(train, has_N)
+            else LogisticRegression(C=strength, solver=solver, max_iter=300, random_state=0).fit(train, has_N)
             for has_N in has_NC.T
         ]
 

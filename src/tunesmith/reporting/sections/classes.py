@@ -44,6 +44,8 @@ class ClassRow:
     f1: float
     support: int
     num_train: int
+    threshold: float | None
+    """Where rows have any number of labels: the probability from which it is given; above 1 never."""
     places: Mapping[str, int]
 
 
@@ -58,13 +60,16 @@ class Classes:
     matrix: Markup | None
     """Drawn where a table would be too large."""
     is_table: bool
+    has_mistakes: bool
+    """Whether a row has one label, so that one can be mistaken for another."""
 
 
 def classes_of(view: RunView) -> Classes | None:
-    """The classes of a classification; None for numbers."""
+    """The classes of labels; None for numbers."""
     if not view.report.get("per_class"):
         return None
-    labels, counts = view.report["confusion"]["labels"], view.report["confusion"]["counts"]
+    confusion = view.report.get("confusion", {"labels": [], "counts": []})
+    labels, counts = confusion["labels"], confusion["counts"]
     is_table = len(labels) <= TABLE_LABELS
     return Classes(
         rows=_rows(view),
@@ -73,6 +78,7 @@ def classes_of(view: RunView) -> Classes | None:
         counts=tuple(tuple(row) for row in counts),
         matrix=None if is_table or len(labels) > MATRIX_LABELS else matrix_chart(labels, counts),
         is_table=is_table,
+        has_mistakes="confusion" in view.report,
     )
 
 
@@ -108,6 +114,7 @@ def _rows(view: RunView) -> tuple[ClassRow, ...]:
             f1=scores[label]["f1"],
             support=scores[label]["support"],
             num_train=train.get(label, 0),
+            threshold=scores[label].get("threshold"),
             places=places[label],
         )
         for label in order

@@ -13,7 +13,7 @@ from tunesmith.reporting.view import RunView
 
 MAX_WRONG = 8
 MAX_RIGHT = 4
-REFERENCES = ("tfidf", "base_centroid", "base_ridge", "majority", "mean")
+REFERENCES = ("tfidf", "base_logistic", "base_centroid", "base_ridge", "majority", "mean")
 """The baseline shown beside the answers: the first of these that was run."""
 BANDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95)
 
@@ -75,7 +75,9 @@ class Cases:
 
     def groups(self) -> list[Group]:
         """The groups worth reading, without those that are empty."""
-        found = self._labels() if self.task == "classify" else self._numbers()
+        several = isinstance(self.frame.schema["label"], pl.List)
+        make = {"classify": self._labels, "tag": self._tags}.get(self.task, self._vectors if several else self._numbers)
+        found = make()
         return [group for group in found if group.cases]
 
     def bands(self) -> list[Band]:
@@ -117,8 +119,35 @@ class Cases:
             title = f"Closer than {wording.baseline(self.reference)}"
             yield Group(title, "Where it gains the most.", "right", self._cases(won))
 
+    def _tags(self) -> Iterable[Group]:
+        missed = pl.col("label").list.set_difference("predicted").list.len()
+        extra = pl.col("predicted").list.set_difference("label").list.len()
+        frame = self.frame.with_columns((missed + extra).alias("num_wrong"))
+        wrong = frame.filter(pl.col("num_wrong") > 0).sort("num_wrong", "place", descending=[True, False])
+        of = f"{wording.count(wrong.height)} of {wording.counted(frame.height, 'test row')}"
+        words = f"{of} miss a label or have one too many."
+        yield Group("Most labels missing or too many", words, "wrong", self._cases(wrong.head(MAX_WRONG)))
+        right = frame.filter(pl.col("num_wrong") == 0)
+        many = right.sort(pl.col("label").list.len(), "place", descending=[True, False]).head(MAX_RIGHT)
+        yield Group("All labels right", "Rows with most labels first.", "right", self._cases(many))
+        if self.reference:
+            won = right.filter(~pl.col("is_reference_right")).head(MAX_RIGHT)
+            title = f"Right where {wording.baseline(self.reference)} is wrong"
+            yield Group(title, "In every label.", "right", self._cases(won))
+
+    def _vectors(self) -> Iterable[Group]:
+        """Rows by their distance over all targets, each in its deviation over the test rows."""
+        num = len(self.frame["label"][0])
+        parts = []
+        for at in range(num):
+            error = pl.col("predicted").list.get(at) - pl.col("label").list.get(at)
+            parts.append((error / pl.col("label").list.get(at).std()) ** 2)
+        far = self.frame.with_columns(pl.sum_horizontal(parts).alias("error"))
+        far = far.sort("error", "place", descending=[True, False]).head(MAX_WRONG)
+        yield Group("Farthest off", "Over all targets together, largest first.", "wrong", self._cases(far))
+
     def _cases(self, frame: pl.DataFrame) -> tuple[Case, ...]:
-        is_label = self.task == "classify"
+        is_label = self.task != "regress"
         return tuple(
             Case(
                 text=wording.excerpt(row["text"]),
@@ -150,4 +179,6 @@ def _one_a_label(frame: pl.DataFrame, num: int) -> pl.DataFrame:
 def _written(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list):
+        return " · ".join(map(_written, value)) or "no label"
     return wording.number(value) if isinstance(value, float) else str(value)

@@ -61,8 +61,9 @@ def scores_of(view: RunView, cases: Cases) -> Scores:
     names = [primary, *(name for name in names if name != primary)]
     rows = [_row(name, everyone, primary) for name in names]
     is_regress = view.task == "regress"
+    is_one = is_regress and "per_target" not in view.report
     first = [row for row in rows if is_regress or row.name in FIRST or row.is_primary]
-    drawn = scatter_chart(cases.frame["label"].to_list(), cases.frame["predicted"].to_list()) if is_regress else None
+    drawn = scatter_chart(cases.frame["label"].to_list(), cases.frame["predicted"].to_list()) if is_one else None
     return Scores(
         columns=tuple(
             (wording.baseline(name), wording.baseline_means(name)) if name else ("This model", "") for name in everyone
@@ -71,7 +72,7 @@ def scores_of(view: RunView, cases: Cases) -> Scores:
         more=tuple(row for row in rows if row not in first),
         scatter=drawn,
         residuals=tuple((name, wording.number(value, signed=True)) for name, value in residuals(cases.frame))
-        if is_regress
+        if is_one
         else (),
     )
 
