@@ -32,9 +32,12 @@ class FileSet:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was left out."""
-        return (
-            (f"{self.num_others} files of the folder have other endings and are not read",) if self.num_others else ()
-        )
+        if not self.num_others:
+            return ()
+        have = "1 file of the folder has another ending" if self.num_others == 1 else (
+            f"{self.num_others} files of the folder have other endings"
+        )  # fmt: skip
+        return (f"{have}: not read",)
 
     def fingerprint(self, source: str) -> str:
         """A value that changes with any file's bytes or name."""

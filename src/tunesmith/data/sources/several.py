@@ -12,6 +12,7 @@ from typing import Any
 from tunesmith.core import wiring
 from tunesmith.core.errors import DataError
 from tunesmith.core.source import Batch, Description, Source
+from tunesmith.data.sources.compressed import plain_name
 from tunesmith.data.sources.file_set import FileSet, find, is_several
 
 ONE_FILE: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -23,6 +24,12 @@ ONE_FILE: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """By kind: the source that reads one file, and the endings by which the files of a folder are told."""
 SHOWN_FILES = 8
+
+
+def kind_of(name: str) -> str:
+    """The kind of source that reads a file, by its name: packed or not; separated text where the ending says nothing."""
+    plain = plain_name(name)
+    return next((kind for kind, (_, endings) in ONE_FILE.items() if plain.endswith(endings)), "csv")
 
 
 def open_files(config: Any) -> Source:
