@@ -25,7 +25,7 @@ from tunesmith.texts.perturb import perturb
 Facts = dict[str, Any]
 Column = NDArray[Any]
 
-CLEAN = "as it is"
+AS_IT_IS = "as it is"
 WORST = "worst"
 
 
@@ -72,7 +72,7 @@ def noise_facts(
 ) -> Facts:
     """What perturbations do to a metric; JSON values."""
     worst_N = _worst(task, targets_N, [clean_N, *by_kind.values()])
-    columns = {CLEAN: clean_N, **by_kind, WORST: worst_N}
+    columns = {AS_IT_IS: clean_N, **by_kind, WORST: worst_N}
     scores = Resamples(task, targets_N, columns, num_samples=num_samples, seed=seed)
     p_values: dict[str, float] = {}
     kinds: dict[str, Facts] = {}
@@ -89,7 +89,7 @@ def noise_facts(
         "metric": metric.name,
         "num_rows": len(targets_N),
         "confidence": confidence,
-        "clean": _score(scores, metric, CLEAN, confidence),
+        "clean": _score(scores, metric, AS_IT_IS, confidence),
         "kinds": kinds,
         "average": _average(scores, metric, list(by_kind), confidence),
         "worst": _against_clean(scores, metric, WORST, confidence, {})
@@ -122,7 +122,7 @@ def _against_clean(
     """A column's score, and what it lost against the texts as they are; a loss is positive whatever the metric."""
     facts = _score(scores, metric, name, confidence)
     try:
-        seen = scores.compare(metric.name, name, CLEAN, confidence)
+        seen = scores.compare(metric.name, name, AS_IT_IS, confidence)
     except Undefined:
         return facts
     p_values[name] = seen.p_value

@@ -6,15 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.evaluation.answering import OpenEngine, Predictor, answered, open_transformers
 from tunesmith.evaluation.measures_config import WATCHED, RobustnessStageConfig
-from tunesmith.evaluation.noise import Perturbed, chosen_rows, noise_facts, perturbed, watched
-from tunesmith.evaluation.predictions import decided
+from tunesmith.evaluation.noise import AS_IT_IS, Perturbed, chosen_rows, noise_facts, perturbed, watched
+from tunesmith.evaluation.predictions import Predictions, decided
+from tunesmith.evaluation.truth import given_labels, truth_of
+from tunesmith.metrics.table import Task
 from tunesmith.models.manifest import ModelManifest, TextRepair
 from tunesmith.texts.repair import repair_texts
 
@@ -46,62 +46,67 @@ class Robustness:
         settings: Facts = {"task": task, "metric": metric.name, "num_rows": test.height, "strength": asked.strength}
         texts, row_ids = test["text"].to_list(), test["row_id"].cast(pl.String).to_list()
         made = perturbed(texts, row_ids, asked, context.seed)
-        why = _unmeasurable(task, test)
-        if why is not None:
-            return settings | {"not_measured": why}, _frame(row_ids, texts, made, {})
+        if not test.height:
+            return settings | {"not_measured": "there is no test row"}, _frame(task, row_ids, texts, made, {})
         manifest = ModelManifest.read(given["model"].path)
         engine = self.open_engine(given["model"].path, given["base"].path)
         try:
-            clean_N = _predicted(engine, manifest, texts, context, "the texts as they are")
-            by_kind = {one.kind: _predicted(engine, manifest, one.texts, context, one.kind) for one in made}
+            answers = {AS_IT_IS: _predicted(engine, manifest, texts, context, AS_IT_IS)}
+            answers |= {one.kind: _predicted(engine, manifest, one.texts, context, one.kind) for one in made}
+            scale = given["splits"].facts.get("scale") if task == "regress" else None
+            truth = truth_of(task, test["label"].to_list(), engine.labels, scale)
         finally:
             engine.close()
+        columns = {kind: truth.answers(one).predicted_N for kind, one in answers.items()}
         facts = noise_facts(
             task,
             metric,
-            np.array(test["label"].to_list(), dtype=str if task == "classify" else float),
-            clean_N,
-            by_kind,
+            truth.targets_N,
+            columns[AS_IT_IS],
+            {one.kind: columns[one.kind] for one in made},
             {one.kind: one.num_changed for one in made},
             confidence=self.config.confidence,
             num_samples=self.config.bootstrap_samples,
             seed=context.seed,
         )
-        return settings | facts, _frame(row_ids, texts, made, {"as it is": clean_N, **by_kind})
+        return settings | facts, _frame(
+            task, row_ids, texts, made, {kind: _shown(task, one) for kind, one in answers.items()}
+        )
 
 
 def _predicted(
     engine: Predictor, manifest: ModelManifest, texts: Sequence[str], context: StepContext, note: str
-) -> NDArray[Any]:
+) -> Predictions:
     """What the model predicts for texts that come from outside: they are repaired first, as every text answered is."""
     repaired = _repaired(texts, manifest.repair)
     seen = answered(engine, repaired, context, note)
-    return decided(
-        manifest.task, tuple(engine.labels), manifest.decision, seen.values_NC, seen.num_cut_N, seen.score_N
-    ).predicted_N
+    names = list(manifest.targets) if manifest.task == "regress" else list(engine.labels)
+    return decided(manifest.task, names, manifest.decision, seen.values_NC, seen.num_cut_N, seen.score_N)
 
 
 def _repaired(texts: Sequence[str], repair: TextRepair) -> list[str]:
     return repair_texts(texts, unicode=repair.unicode, whitespace=repair.whitespace)
 
 
-def _unmeasurable(task: str, test: pl.DataFrame) -> str | None:
-    """Why this cannot be measured here; None where it can."""
-    if not test.height:
-        return "there is no test row"
-    if task == "tag" or test.schema["label"] not in (pl.String, pl.Float64):
-        return "perturbed texts are measured for one label or one number a text"
-    return None
+def _shown(task: Task, answers: Predictions) -> list[Any]:
+    """The answers as a table holds them."""
+    predicted: list[Any] = answers.predicted_N.tolist()
+    return given_labels(answers.predicted_N, answers.labels) if task == "tag" else predicted
 
 
 def _frame(
-    row_ids: list[str], texts: list[str], made: list[Perturbed], columns: dict[str, NDArray[Any]]
+    task: Task, row_ids: list[str], texts: list[str], made: list[Perturbed], columns: dict[str, list[Any]]
 ) -> pl.DataFrame:
     """Row, kind, text and answer, every kind below the texts as they are."""
-    parts = [("as it is", texts), *((one.kind, one.texts) for one in made)]
+    # Named, because a kind under which no row is given any label would else have no type.
+    first = next((one[0] for one in columns.values() if one), "")
+    dtype: Any = pl.String if isinstance(first, str) else pl.Float64
+    if isinstance(first, list):
+        dtype = pl.List(pl.Float64 if task == "regress" else pl.String)
+    parts = [(AS_IT_IS, texts), *((one.kind, one.texts) for one in made)]
     return pl.concat(
         pl.DataFrame({"row_id": row_ids, "kind": kind, "text": written}).with_columns(
-            pl.Series("predicted", columns[kind].tolist() if kind in columns else [None] * len(row_ids))
+            pl.Series("predicted", columns.get(kind, []), dtype=dtype)
         )
         for kind, written in parts
     )

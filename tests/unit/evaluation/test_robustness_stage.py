@@ -22,13 +22,15 @@ class Reads:
     """Says `card` where the text holds that very word, else `loan`; a regression counts the words."""
 
     def __init__(self, task: str) -> None:
-        self.task, self.labels, self.texts = task, ["card", "loan"] if task == "classify" else [], []
+        self.task, self.labels, self.texts = task, [] if task == "regress" else ["card", "loan"], []
 
     def open(self, model: Path, base: Path) -> Reads:
         return self
 
     def submit(self, request: Request) -> list[Answer]:
         self.texts += request.texts
+        if self.task == "tag":
+            return [Answer(at, (0.9 if "card" in text else 0.1, 0.2)) for at, text in enumerate(request.texts)]
         if self.task == "regress":
             return [Answer(at, (float(len(text.split())),)) for at, text in enumerate(request.texts)]
         return [Answer(at, (0.9, 0.1) if "card" in text else (0.1, 0.9)) for at, text in enumerate(request.texts)]
@@ -37,7 +39,9 @@ class Reads:
         pass
 
 
-def run(folder: Path, context: FakeContext, task: Any, test: list[tuple[str, Any]], **asked: Any) -> dict[str, Any]:
+def run(
+    folder: Path, context: FakeContext, task: Any, test: list[tuple[str, Any]] | None, **asked: Any
+) -> dict[str, Any]:
     engine = Reads(task)
     (folder / "model").mkdir(parents=True)
     ModelManifest(
@@ -50,7 +54,7 @@ def run(folder: Path, context: FakeContext, task: Any, test: list[tuple[str, Any
         repair=TextRepair(unicode=True, whitespace=True),
     ).write(folder / "model")
     given = {
-        "splits": write_splits(folder / "splits", test=test),
+        "splits": artifact("splits", folder / "splits") if test is None else write_splits(folder / "splits", test=test),
         "model": artifact("model", folder / "model"),
         "base": artifact("base", folder / "base"),
     }
@@ -92,3 +96,20 @@ def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
 def test_without_a_test_row_it_says_so(tmp_path: Path, context: FakeContext) -> None:
     facts = run(tmp_path, context, "classify", [])
     assert facts["not_measured"] == "there is no test row"
+
+
+def test_of_tags_the_worst_is_the_kind_with_most_wrong_labels(tmp_path: Path, context: FakeContext) -> None:
+    folder = tmp_path / "splits"
+    rows = [("my card is gone", ["card"]), ("all is well here", []), ("my card is back", ["card", "new"])] * 20
+    write_splits(folder)
+    ids, texts, labels = [f"r{at}" for at in range(60)], [text for text, _ in rows], [names for _, names in rows]
+    frame = pl.DataFrame({"row_id": ids, "text": texts, "label": pl.Series(labels, dtype=pl.List(pl.String))})
+    frame.write_parquet(folder / "test.parquet")
+    facts = run(tmp_path, context, "tag", None, kinds=("lookalikes",), strength=1.0)
+    # Two of three labels asked for are found, none is given wrongly: precision 1, recall 2/3.
+    assert facts["metric"] == "f1_micro" and facts["clean"]["value"] == pytest.approx(0.8)
+    assert facts["kinds"]["lookalikes"]["value"] == 0 and facts["kinds"]["lookalikes"]["flipped"] == pytest.approx(
+        2 / 3
+    )
+    written = pl.read_parquet(context.out / "robustness" / "perturbed.parquet")
+    assert written["predicted"].to_list()[:3] == [["card"], [], ["card"]] and written["predicted"].to_list()[60] == []
