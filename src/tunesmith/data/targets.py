@@ -24,6 +24,7 @@ from tunesmith.data.targets_config import LabelsConfig
 
 ANSWER = "_answer"
 """The column of lists: names, sorted, or numbers in the order of the targets."""
+BETWEEN = "|"
 YES = ("1", "1.0", "true", "yes", "y", "x")
 NO = ("", "0", "0.0", "false", "no", "n")
 
@@ -154,8 +155,9 @@ def _flags(parts: Sequence[str]) -> pl.Expr:
 
 
 def _numbers(parts: Sequence[str]) -> pl.Expr:
-    """The cells of the targets' columns, as they stand, with a character between them that no number has."""
-    return pl.concat_str([pl.col(name).cast(pl.String).fill_null("") for name in parts], separator="\x1f")
+    """The cells of the targets' columns with a character between them that no number has."""
+    cells = [pl.col(name).cast(pl.String).fill_null("") for name in parts]
+    return pl.concat_str([cell.str.replace_all(BETWEEN, "/", literal=True) for cell in cells], separator=BETWEEN)
 
 
 def _plain(column: str) -> str:
@@ -208,14 +210,16 @@ def _read_number(sifted: Sifted) -> None:
 
 
 def _read_numbers(sifted: Sifted, targets: Sequence[str]) -> None:
-    cells = pl.col("label").str.split("\x1f")
+    cells = pl.col("label").str.split(BETWEEN)
     sifted.kept = sifted.kept.with_columns(
-        (cells.list.get(place).str.strip_chars().cast(pl.Float64, strict=False) + 0.0).alias(f"_number{place}")
+        (cells.list.get(place, null_on_oob=True).str.strip_chars().cast(pl.Float64, strict=False) + 0.0).alias(
+            f"_number{place}"
+        )
         for place in range(len(targets))
     )
     for place, name in enumerate(targets):
-        cell = cells.list.get(place).str.slice(0, 100)
-        sifted.take_out("quarantined", cell.str.strip_chars() == "", f"target `{name}` is missing")
+        cell = cells.list.get(place, null_on_oob=True).str.slice(0, 100)
+        sifted.take_out("quarantined", cell.str.strip_chars().fill_null("") == "", f"target `{name}` is missing")
         why = f"target `{name}` is not a number"
         is_number = pl.col(f"_number{place}").is_finite().fill_null(False)
         sifted.take_out("quarantined", ~is_number, why, reason=pl.concat_str(pl.lit(f"{why}: "), cell))
