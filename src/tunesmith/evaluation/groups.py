@@ -104,14 +104,14 @@ def spread(
         for at in np.flatnonzero(~is_defined_G)
     )
     kept_G = np.flatnonzero(is_defined_G)
-    groups, error_G = _own_intervals(metric, names, deal, value_G, draws_SG, kept_G, confidence)
+    draws_SG = _without_certainty(deal, value_G, draws_SG, np.random.default_rng([seed, 8]))
+    groups = _own_intervals(names, deal, value_G, draws_SG, kept_G, confidence)
     gap = None
     if len(kept_G) >= 2:
         gap = _gap(
             [names[at] for at in kept_G],
             value_G[kept_G],
             np.where(np.isnan(draws_SG), value_G, draws_SG)[:, kept_G],
-            error_G,
             gap_confidence or confidence,
             lambda: deal.draws(deal.shuffled, num_samples, np.random.default_rng([seed, 4]))[:, kept_G],
         )
@@ -169,44 +169,47 @@ class _Deal:
         return np.asarray(self.metric.compute(summary))
 
 
+def _without_certainty(deal: _Deal, value_G: Floats, draws_SG: Floats, rng: np.random.Generator) -> Floats:
+    """The draws, where a group is all right or all wrong from the posterior of a share (Jeffreys' prior).
+
+    Resampling such a group again and again sees no spread, and would call a few lucky rows certain.
+    """
+    draws_SG = draws_SG.copy()
+    for at, (value, num_rows) in enumerate(zip(value_G, deal.size_G, strict=True)):
+        if deal.task != "regress" and value in (0.0, 1.0) and np.ptp(draws_SG[:, at]) == 0:
+            hits = value * num_rows
+            draws_SG[:, at] = rng.beta(hits + 0.5, num_rows - hits + 0.5, size=len(draws_SG))
+    return draws_SG
+
+
 def _own_intervals(
-    metric: Metric,
-    names: list[str | None],
-    deal: _Deal,
-    value_G: Floats,
-    draws_SG: Floats,
-    kept_G: Ints,
-    confidence: float,
-) -> tuple[list[Group], Floats]:
-    """Each group with its own interval, and its standard error."""
-    groups, errors = [], []
+    names: list[str | None], deal: _Deal, value_G: Floats, draws_SG: Floats, kept_G: Ints, confidence: float
+) -> list[Group]:
+    """Each group with its own interval."""
+    groups = []
     for at in kept_G:
         value, num_rows = float(value_G[at]), int(deal.size_G[at])
         low, high = np.nanpercentile(draws_SG[:, at], [50 * (1 - confidence), 50 * (1 + confidence)])
-        error = float(np.nanstd(draws_SG[:, at]))
-        if low == high and deal.task != "regress" and value in (0.0, 1.0):
-            # All right or all wrong: resampling sees no spread, Wilson's interval does.
+        if deal.task != "regress" and value in (0.0, 1.0) and not low <= value <= high:
             low, high = wilson(round(value * num_rows), num_rows, confidence)
-            error = (high - low) / 4
         groups.append(Group(names[at], num_rows, value, float(low), float(high)))
-        errors.append(error)
-    return groups, np.array(errors)
+    return groups
 
 
 def _gap(
     names: list[str | None],
     value_G: Floats,
     draws_SG: Floats,
-    error_G: Floats,
     confidence: float,
     shuffles: Callable[[], Floats],
 ) -> Gap:
-    lowest, highest = int(value_G.argmin()), int(value_G.argmax())
+    lowest, highest = int(value_G.argmin()), len(value_G) - 1 - int(value_G[::-1].argmax())
     value = float(value_G[highest] - value_G[lowest])
     first, second = (np.array(side) for side in zip(*_pairs(len(names)), strict=True))
     difference_P = value_G[first] - value_G[second]
-    error_P = np.maximum(np.sqrt(error_G[first] ** 2 + error_G[second] ** 2), 1e-12)
-    largest_S = np.abs((draws_SG[:, first] - draws_SG[:, second] - difference_P) / error_P).max(1)
+    off_SP = draws_SG[:, first] - draws_SG[:, second] - difference_P
+    error_P = np.maximum(np.sqrt((off_SP**2).mean(0)), 1e-12)
+    largest_S = np.abs(off_SP / error_P).max(1)
     reach_P = float(np.quantile(largest_S, confidence)) * error_P
     low = float(max(0.0, (np.abs(difference_P) - reach_P).max()))
     high = float((np.abs(difference_P) + reach_P).max())

@@ -107,3 +107,11 @@ def test_a_group_in_which_the_metric_has_no_value_is_named() -> None:
 def test_equal_arguments_give_equal_facts() -> None:
     first, second = (measured({"x": 50, "y": 50}, {"x": 0.9, "y": 0.7}).to_facts() for _ in range(2))
     assert first == second
+
+
+def test_groups_that_are_all_right_are_not_certainly_alike() -> None:
+    found = measured({"x": 60, "y": 40}, {"x": 1.0, "y": 1.0})
+    assert found.gap is not None and found.gap.value == 0 and found.gap.verdict == "not shown"
+    assert (found.gap.lowest, found.gap.highest) == ("x", "y")
+    # Of 40 rows all right, a true share of 0.93 is seen one time in twenty.
+    assert 0.03 < found.gap.high < 0.12

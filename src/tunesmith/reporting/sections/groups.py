@@ -78,6 +78,9 @@ def _gap_words(gap: Mapping[str, Any], metric: str) -> str:
             f"A gap is shown: {what} differs by {size} between {ends}, more than chance makes of so many groups. "
             "More training rows of the group that fares worse are the first thing to try."
         )
+    if not gap["value"]:
+        apart = wording.number(gap["high"])
+        return f"All groups that could be compared score the same; that many rows cannot rule out a gap of {apart}."
     return (
         f"No gap is shown. The largest one seen lies between {ends} ({size}); with so many groups and so few rows, "
         "chance alone makes as much. That is no proof that the groups are served alike: the interval says how far "

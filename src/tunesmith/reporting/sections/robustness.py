@@ -76,8 +76,8 @@ def _words(seen: Mapping[str, Any]) -> str:
         else f"No loss of {name} is shown for any kind of noise."
     )
     flipped = wording.share(seen["worst"]["flipped"])
-    changed = "answer changes" if seen["task"] == "classify" else "answer moves by a tenth of their spread or more"
-    return f"{found} For {flipped} of the texts at least one of the kinds makes the {changed}."
+    changed = "moves by a tenth of their spread or more" if seen["task"] == "regress" else "changes"
+    return f"{found} For {flipped} of the texts the answer {changed} under at least one of the kinds."
 
 
 def _bars(seen: Mapping[str, Any]) -> list[Bar]:
