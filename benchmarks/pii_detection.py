@@ -135,20 +135,23 @@ def overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def speed(data: Path) -> dict[str, float]:
-    """Rows a second of the whole scan, by set: the best of three passes, everything loaded."""
+    """Rows a second of processor time of the whole scan, by set: the best of five passes, everything loaded."""
     import polars as pl
 
-    find = ours()
-    find(["a@b.org 4111 1111 1111 1111 +49 30 123456"])
+    from tunesmith.governance.privacy.config import PrivacyConfig
+    from tunesmith.governance.privacy.treat import Treatment
+
+    treatment = Treatment(PrivacyConfig(), b"k" * 32)
+    treatment.column(pl.Series(["a@b.org 4111 1111 1111 1111 +49 30 123456"]))
     result = {}
     for name, column in SHORT_ROWS.items():
         files = sorted((data / name).glob("*.csv"))
-        texts = pl.concat([pl.read_csv(file, infer_schema=False)[column] for file in files]).to_list()
+        texts = pl.concat([pl.read_csv(file, infer_schema=False)[column] for file in files])
         took = []
-        for _ in range(3):
-            started = time.perf_counter()
-            find(texts)
-            took.append(time.perf_counter() - started)
+        for _ in range(5):
+            started = time.process_time()
+            treatment.column(texts)
+            took.append(time.process_time() - started)
         result[name] = round(len(texts) / min(took))
     return result
 
@@ -170,7 +173,7 @@ def main() -> None:
         print("\n".join(one.line() for one in part))
     if args.finder == "tunesmith":
         result["rows_per_s"] = speed(args.data)
-        print(f"\nrows a second, one thread: {result['rows_per_s']}")
+        print(f"\nrows a second of one core: {result['rows_per_s']}")
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

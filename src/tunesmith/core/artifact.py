@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 ArtifactKind = Literal[
     "dataset",
+    "findings",
     "cursor",
     "splits",
     "quality",

@@ -18,6 +18,7 @@ from tunesmith.texts.repair import fixed_unicode
 
 TEXT = "text"
 _INVISIBLE = r"[\u{00AD}\u{200B}-\u{200D}\u{2060}\u{FEFF}]"
+_NOT_PLAIN = r"[^\x09\x0A\x0D\x20-\x7E]|&#?[0-9A-Za-z]{1,24};"
 _WIDE = r"[\u{FF01}-\u{FF5E}\u{FE52}\u{FE6B}]"
 
 
@@ -65,7 +66,7 @@ class Treatment:
             treated.found += [(row, one, self.config.action(one.entity)) for one in inside]
         if replaced:
             treated.changed = set(replaced)
-            treated.texts = texts.scatter(list(replaced), list(replaced.values()))
+            treated.texts = texts.clone().scatter(list(replaced), list(replaced.values()))
         return treated
 
     def texts(self, texts: Sequence[str]) -> list[str]:
@@ -91,11 +92,14 @@ def treatment_of(applied: Mapping[str, Any] | None, key: bytes | None) -> Treatm
 def as_read(texts: pl.Series) -> pl.Series:
     """The texts as people, and the cleaning after this, read them: a value must not hide behind an invisible
     character, an HTML entity, broken encoding or full-width letters."""
-    texts = fixed_unicode(texts).str.replace_all(_INVISIBLE, "")
-    rows = texts.str.contains(_WIDE).arg_true()
-    if len(rows):
-        texts = texts.scatter(rows, [unicodedata.normalize("NFKC", text) for text in texts.gather(rows)])
-    return texts
+    rows = texts.str.contains(_NOT_PLAIN).arg_true()
+    if rows.is_empty():
+        return texts
+    read = fixed_unicode(texts.gather(rows)).str.replace_all(_INVISIBLE, "")
+    wide = read.str.contains(_WIDE).arg_true()
+    if len(wide):
+        read = read.scatter(wide, [unicodedata.normalize("NFKC", text) for text in read.gather(wide)])
+    return texts.clone().scatter(rows, read)
 
 
 def _shifted(one: Finding, by: int) -> Finding | None:
