@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from tunesmith.lifecycle.compare import ModelComparison
     from tunesmith.lifecycle.doctor import Check
     from tunesmith.lifecycle.measure import Measurement
+    from tunesmith.lifecycle.model_card import ModelCard
     from tunesmith.lifecycle.predict_file import FileAnswers
     from tunesmith.lifecycle.reports import ReleasedModel
     from tunesmith.lifecycle.starter import Started
+    from tunesmith.lifecycle.suggest import Suggestion
 
 __all__ = [
     "Demo",
@@ -44,6 +46,7 @@ __all__ = [
     "init",
     "load",
     "load_recipe",
+    "model_card",
     "models",
     "open_session",
     "plan",
@@ -51,6 +54,7 @@ __all__ = [
     "resume",
     "reveal",
     "run",
+    "suggest",
     "train",
 ]
 
@@ -138,6 +142,31 @@ def models(*, home: Path | str | None = None, project: str = "default") -> list[
 
     with open_session(home, project) as session:
         return released(session)
+
+
+def model_card(reference: str, *, home: Path | str | None = None, project: str = "default") -> ModelCard:
+    """What is known of a model: data, base, scores with intervals, verdict, lineage, size."""
+    from tunesmith.lifecycle import model_card as cards
+
+    with open_session(home, project) as session:
+        return cards.model_card(session, reference)
+
+
+def suggest(
+    path: Path | str,
+    task: str | None = None,
+    *,
+    home: Path | str | None = None,
+    project: str = "default",
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> list[Suggestion]:
+    """The catalogue's encoders with forecasts for the rows of a recipe or table. Trains nothing."""
+    from tunesmith.lifecycle.suggest import recipe_of, suggestions
+
+    recipe = load_recipe(recipe_of(Path(path), task))
+    with open_session(home, project, listener, cancel) as session:
+        return suggestions(recipe, plan_in(session, recipe))
 
 
 def predict_file(

@@ -40,8 +40,17 @@ def _sources(plan: Plan) -> list[Text]:
         lines.append(Text.assemble((f"{name:<12}", "bold"), words))
         more = [f"purpose {one['purpose']}", f"licence {one['licence']}"]
         lines.append(Text(f"{'':<14}{figures.shown(', '.join(more), 200)}", "dim"))
+        if "pulled" in one:
+            lines.append(Text(f"{'':<14}{figures.shown(pulled(one['pulled']), 200)}", "dim"))
         lines += [Text(f"{'':<14}{figures.shown(note, 300)}", "yellow") for note in one["notes"]]
     return lines
+
+
+def pulled(counts: Mapping[str, Any]) -> str:
+    """What the newest pull of a source brought, on one line."""
+    names = ("new", "replaced", "deleted", "unchanged", "marked_deleted")
+    numbers = [f"{counts[name]:,} {name.replace('_', ' as ')}" for name in names if counts[name] or name == "new"]
+    return f"read {counts['how']} ({figures.count(counts['read'], 'row')}): {', '.join(numbers)}"
 
 
 def _rows(plan: Plan) -> Table:

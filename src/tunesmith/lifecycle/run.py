@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -195,12 +196,20 @@ def _view(
         hardware=dict(model.made_by.hardware),
         recipe_yaml=dump(recipe),
         warnings=tuple(dict.fromkeys(warnings)),
-        settings=recipe.for_train().model_dump(mode="json"),
+        settings=_settings(recipe, made),
         confidence=recipe.evaluate.confidence,
         made={spec.name: {name: one.facts for name, one in results[spec.name].items()} for spec in flow.specs},
         files={f"{spec.name}/{name}": one.path for spec in flow.specs for name, one in results[spec.name].items()},
         split_files={name: splits.path / f"{name}.parquet" for name in splits.facts["splits"]},
     )
+
+
+def _settings(recipe: Recipe, made: Mapping[str, Artifact]) -> dict[str, Any]:
+    """The settings that were trained with: those that tuning chose, else the recipe's own."""
+    if "settings" not in made:
+        return recipe.for_train().model_dump(mode="json")
+    chosen: dict[str, Any] = json.loads((made["settings"].path / "settings.json").read_text(encoding="utf-8"))["train"]
+    return chosen
 
 
 def report_path(session: Session, run_id: str) -> Path:
