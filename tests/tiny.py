@@ -174,7 +174,7 @@ def labelled(folder: Path, num_train: int = 24, num_validation: int = 9, num_tes
     return splits(folder, {name: sentences(size, seed=seed) for seed, (name, size) in enumerate(sizes.items())})
 
 
-def train_config(task: Literal["classify", "regress"] = "classify", **changes: Any) -> Any:
+def train_config(task: Literal["classify", "tag", "regress"] = "classify", **changes: Any) -> Any:
     """The train stage's config: small, float32 and written out, so that results do not hang on the machine."""
     from tunesmith.training.config import TrainConfig
 
