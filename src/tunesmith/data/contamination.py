@@ -9,31 +9,36 @@ import polars as pl
 
 from tunesmith.data.contained import contained
 from tunesmith.data.dedupe import GIVEN, KEY
-from tunesmith.data.leakage import SPLIT
+from tunesmith.data.leakage import REPORTED_SIMILARITY, SPLIT, near_across
 from tunesmith.data.near import NearTexts
 from tunesmith.data.prepare_config import PrepareConfig
 from tunesmith.data.sift import Sifted
 
-REASON = "contamination"
 MATCH = "_match"
 
 
-def remove(sifted: Sifted, config: PrepareConfig) -> dict[str, Any]:
-    """Remove training rows that are nearly the same as a test row or hold it; return what was looked for, and for each
-    test set how many of its rows were met in training rows, and by which of these they were.
+def remove(sifted: Sifted, config: PrepareConfig) -> tuple[dict[str, Any], int]:
+    """Remove training rows that hold a test row or are nearly the same; return whether it was looked for and, for each
+    test set, its rows and the training rows that were removed for it; and how many training and validation rows are
+    still nearly the same as a row of a split that proves more.
 
-    Equal texts were removed before: the count of those is among the reasons.
+    Equal texts were removed before: they are counted among the reasons.
     """
     found: dict[str, Any] = {"checked": config.contamination is not None, "by_test_set": _sets(sifted)}
-    settings = config.contamination
-    if settings is None:
-        return found
-    if settings.near is not None:
-        _take(sifted, found, "nearly the same", _near(sifted.kept, settings.near))
-    if settings.contained is not None:
-        matches = _contained(sifted.kept, settings.contained, settings.min_words)
-        _take(sifted, found, "holds it", matches)
-    return found
+    settings, threshold = config.contamination, config.clean.near_duplicates or REPORTED_SIMILARITY
+    if settings is not None and settings.contained is not None:
+        _take(sifted, found, "holds it", _contained(sifted.kept, settings.contained, settings.min_words))
+    if settings is None or settings.near is None:
+        return found, len(near_across(sifted.kept, threshold))
+    near = NearTexts(sifted.kept[KEY], settings.near)
+    matches = _near(sifted.kept, near)
+    if settings.near != threshold:
+        _take(sifted, found, "nearly the same", matches)
+        return found, len(near_across(sifted.kept, threshold))
+    # Comparing all texts is the longest part of preparing: one comparison serves both.
+    across = near_across(sifted.kept.with_columns(_without(matches, sifted.kept)), threshold, near)
+    _take(sifted, found, "nearly the same", matches)
+    return found, len(across)
 
 
 def test_set(frame: pl.DataFrame) -> pl.Series:
@@ -48,9 +53,15 @@ def _sets(sifted: Sifted) -> dict[str, dict[str, int]]:
     return {name: {"rows": rows, "nearly the same": 0, "holds it": 0} for name, rows in counts.items()}
 
 
-def _near(kept: pl.DataFrame, threshold: float) -> dict[int, int]:
+def _without(rows: dict[int, int], kept: pl.DataFrame) -> pl.Series:
+    """The splits with these rows in none."""
+    place = pl.int_range(kept.height, dtype=pl.Int64, eager=True)
+    is_out = place.is_in(pl.Series(list(rows), dtype=pl.Int64).implode())
+    return kept.select(pl.when(~is_out).then(SPLIT).otherwise(pl.lit("")).alias(SPLIT)).to_series()
+
+
+def _near(kept: pl.DataFrame, near: NearTexts) -> dict[int, int]:
     split = kept[SPLIT]
-    near = NearTexts(kept[KEY], threshold)
     tests = np.flatnonzero((split == "test").to_numpy()).tolist()
     return near.matches(np.flatnonzero((split == "train").to_numpy()).tolist(), tests)
 

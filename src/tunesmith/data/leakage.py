@@ -42,13 +42,14 @@ def check(kept: pl.DataFrame, group_by: str | None) -> None:
             )
 
 
-def near_across(kept: pl.DataFrame, threshold: float | None) -> int:
-    """How many training and validation rows are nearly the same as a row of another split that proves more."""
-    near = NearTexts(kept[KEY], threshold or REPORTED_SIMILARITY)
+def near_across(kept: pl.DataFrame, threshold: float | None, near: NearTexts | None = None) -> set[int]:
+    """The training and validation rows that are nearly the same as a row of another split that proves more; `near`
+    spares comparing the texts once more."""
+    near = near or NearTexts(kept[KEY], threshold or REPORTED_SIMILARITY)
     split = kept[SPLIT].to_numpy()
     found: set[int] = set()
     for proving, weaker in (("test", ["train", "validation"]), ("validation", ["train"])):
         others = np.flatnonzero(split == proving).tolist()
         rows = np.flatnonzero(np.isin(split, weaker)).tolist()
         found.update(near.matches(rows, others))
-    return len(found)
+    return found

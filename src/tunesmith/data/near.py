@@ -10,20 +10,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tunesmith.data.tokens import SEED, split
+
 Hashes = NDArray[np.uint64]
 
 NUM_HASHES = 128
 # Odd, so that multiplying loses nothing (the golden ratio as a 64-bit fraction).
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-# Fixed: the candidates, like the verdict on them, do not depend on the run's seed.
-SEED = 1
 CHUNK_ROWS = 100_000
 DIGEST_ROWS = 10_000
 RECALL = 0.999
 MIN_WORDS = 4
 """Shorter texts are never nearly the same: one word is too much of them."""
 ORDERED_BELOW_WORDS = 10
-"""Shorter texts are compared by pairs of neighbouring words, so that "from A to B" is not "from B to A"."""
+"""Shorter texts are compared by pairs of neighbouring words, so that "from A to B" is not "from B to A"; texts of
+scripts without spaces always, by pairs of characters."""
 MAX_BUCKET = 200
 """Earlier texts a text is compared with in one band: bounds the time on tables of templates, at the cost of recall."""
 
@@ -112,18 +113,20 @@ def _shingles(texts: pl.Series) -> tuple[Hashes, NDArray[np.int64]]:
     """The hashes of every text's shingles, flat, and how many each text has: none for texts of too few words."""
     hashes, counts = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
     for start in range(0, len(texts), CHUNK_ROWS):
-        words = texts.slice(start, CHUNK_ROWS).str.extract_all(r"\w+")
+        words, is_unspaced = split(texts.slice(start, CHUNK_ROWS))
         lengths = words.list.len().to_numpy().astype(np.int64)
         words = words.filter(pl.Series(lengths >= MIN_WORDS))
         word = words.explode().hash(seed=SEED).to_numpy()
         length = lengths[lengths >= MIN_WORDS]
-        is_ordered = np.repeat(length < ORDERED_BELOW_WORDS, length)
+        # A character says far less than a word: its neighbour always belongs to it.
+        in_pairs = (lengths < ORDERED_BELOW_WORDS) | is_unspaced
+        is_ordered = np.repeat(in_pairs[lengths >= MIN_WORDS], length)
         is_last = np.zeros(len(word), dtype=bool)
         is_last[np.cumsum(length) - 1] = True
         pair = word * _MIX ^ np.roll(word, -1)
         hashes.append(np.where(is_ordered, pair, word)[~(is_ordered & is_last)])
         lengths[lengths < MIN_WORDS] = 0
-        lengths[(lengths > 0) & (lengths < ORDERED_BELOW_WORDS)] -= 1
+        lengths[(lengths > 0) & in_pairs] -= 1
         counts.append(lengths)
     return np.concatenate(hashes), np.concatenate(counts)
 

@@ -8,12 +8,12 @@ import polars as pl
 from tunesmith.data import gibberish
 from tunesmith.data.noise_config import NoiseConfig
 from tunesmith.data.sift import Sifted
+from tunesmith.data.tokens import UNSPACED
 
 URL_OR_NAME = r"(?i)(?:https?://\S+|www\.\S+|\S+@\S+\.\S+|@\w+)"
 LETTER = r"[\p{L}\p{M}]"
-UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-"""Characters of scripts that put no space between words."""
 MIN_REPEATABLE_WORDS = 10
+CHUNK_ROWS = 100_000
 
 
 def quarantine(sifted: Sifted, config: NoiseConfig) -> None:
@@ -59,13 +59,23 @@ def words(text: pl.Expr) -> pl.Expr:
 def _runs(texts: pl.Series, least: int) -> pl.Series:
     """Whether at least half of a text's characters stand in runs of the same character, so long or longer."""
     flags = np.zeros(len(texts), dtype=bool)
-    # The engine of regular expressions has no back-references: only texts long enough are read character by character.
-    for row in texts.to_frame("text").with_row_index().filter(pl.col("text").str.len_chars() >= least).iter_rows():
-        place, text = row
-        codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-        starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+    for start in range(0, len(texts), CHUNK_ROWS):
+        part = texts.slice(start, CHUNK_ROWS)
+        counts = part.str.len_chars().to_numpy().astype(np.int64)
+        # The engine of regular expressions has no back-references: all characters are looked at side by side.
+        codes = np.frombuffer("".join(part.to_list()).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        if not len(codes):
+            continue
+        is_start = np.ones(len(codes), dtype=bool)
+        is_start[1:] = codes[1:] != codes[:-1]
+        firsts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        is_start[firsts[counts > 0]] = True
+        starts = np.flatnonzero(is_start)
         lengths = np.diff(np.append(starts, len(codes)))
-        flags[place] = 2 * lengths[lengths >= least].sum() >= len(codes)
+        long = lengths >= least
+        owner = np.repeat(np.arange(len(counts)), counts)[starts[long]]
+        in_runs = np.bincount(owner, weights=lengths[long], minlength=len(counts))
+        flags[start : start + len(counts)] = (in_runs > 0) & (2 * in_runs >= counts)
     return pl.Series(flags)
 
 

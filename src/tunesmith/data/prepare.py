@@ -91,15 +91,15 @@ class Prepare:
         by_time.quarantine_without(sifted, config.split.by_time)
         split_by = partition(sifted, config, _names(num_given), context.seed, notes)
         aside = outside.parted(aside, config, _names(num_given), context.seed, notes)
-        facts: Facts = {"contamination": contamination.remove(sifted, config)}
+        contaminated, near = contamination.remove(sifted, config)
         leakage.check(sifted.kept, config.split.group_by)
-        near = leakage.near_across(sifted.kept, config.clean.near_duplicates)
         measured["uniqueness"]["across_splits"] = near
         step("writing")
         measured["text"] = quality.text_lengths(sifted.kept)
         measured["balance"] = quality.balance(targets.label_names(sifted.kept, config.task))
         measured["notes"] = quality.notes(measured, sum(gathered.read.values()))
-        facts |= {"changes": changes.facts(), "lost_by_source": sifted.reasons_by_source()}
+        facts: Facts = {"contamination": contaminated, "changes": changes.facts()}
+        facts["lost_by_source"] = sifted.reasons_by_source()
         facts |= {"task": config.task, "split_by": split_by, "notes": notes, "repaired": repaired}
         facts["repair"] = {"unicode": config.clean.unicode, "whitespace": config.clean.whitespace}
         facts["privacy"] = next((one.facts["privacy"] for one in given.values() if "privacy" in one.facts), None)

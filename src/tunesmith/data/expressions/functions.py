@@ -147,12 +147,14 @@ def _finite(number: pl.Expr) -> pl.Expr:
 
 def _extract(given: Arguments) -> Value:
     pattern, group = given.pattern(1), given.whole(2, 1, 0)
-    try:
-        found = given.text().str.extract(pattern, group)
-        pl.DataFrame({"_": [""]}).select(pl.col("_").str.extract(pattern, group))
-    except pl.exceptions.PolarsError as error:
-        raise RecipeError(f"`extract` finds no group {group} in the pattern", seen=f"{pattern}: {error}") from None
-    return Value("text", found)
+    groups = pl.Series([""]).str.extract_groups(pattern).struct.fields
+    if group > len(groups):
+        raise RecipeError(
+            f"`extract` finds no group {group} in the pattern",
+            seen=pattern,
+            next="put parentheses around the part to extract, or write 0 for the whole match",
+        )
+    return Value("text", given.text().str.extract(pattern, group))
 
 
 def _text(make: Callable[[Arguments], pl.Expr]) -> Callable[[Arguments], Value]:

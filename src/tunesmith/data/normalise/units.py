@@ -22,9 +22,15 @@ def read(values: pl.Series, config: UnitConfig) -> Reading:
     sizes = UNITS[dimension]
     frame = number.with_columns(
         text.alias("text"),
-        parts.field("2").str.strip_chars().str.to_lowercase().replace_strict(
-            _spelled(), default="", return_dtype=pl.String
-        ).fill_null(config.bare or "").alias("unit"),
+        pl.when(parts.field("2").is_null())
+        .then(pl.lit(config.bare, pl.String))
+        .otherwise(
+            parts.field("2")
+            .str.strip_chars()
+            .str.to_lowercase()
+            .replace_strict(_spelled(), default="", return_dtype=pl.String)
+        )
+        .alias("unit"),
         parts.field("2").is_null().alias("is_bare"),
     )  # fmt: skip
     size = pl.col("unit").replace_strict(sizes, default=None, return_dtype=pl.Float64)
