@@ -68,7 +68,11 @@ class Gan:
         """The critic: how well each label would suit a text (a projection critic, Miyato and Koyama 2018)."""
         from torch import nn
 
-        return {"critic": Network(nn.Linear(model.head.linear.in_features, model.head.linear.out_features), reads=("features",))}
+        return {
+            "critic": Network(
+                nn.Linear(model.head.linear.in_features, model.head.linear.out_features), reads=("features",)
+            )
+        }
 
     def objectives(self) -> Sequence[Objective]:
         """Least squares (Mao et al. 2017); the critic learns twice as often as the model."""

@@ -21,15 +21,15 @@ from typing import Any
 import polars as pl
 
 from tunesmith.core.source import Source
-from tunesmith.data.sources.arrow import ArrowConfig
 from tunesmith.data.sources.batches import BATCH_ROWS
 from tunesmith.data.sources.csv import CsvConfig, CsvSource
-from tunesmith.data.sources.hub import HubConfig, HubSource
+from tunesmith.data.sources.hub import HubSource
+from tunesmith.data.sources.hub_config import HubConfig
 from tunesmith.data.sources.json import JsonConfig
 from tunesmith.data.sources.jsonl import JsonlConfig, JsonlSource
-from tunesmith.data.sources.parquet import ParquetConfig
 from tunesmith.data.sources.plain_text import TextConfig, TextSource
 from tunesmith.data.sources.several import open_files
+from tunesmith.data.sources.table_config import ArrowConfig, ParquetConfig
 
 Row = tuple[str, str]
 COLUMNS = ("text", "label")
@@ -60,6 +60,8 @@ class Place:
     """The rows that must be read where these were written."""
     is_slow: bool = False
     """Not for tens of thousands of rows."""
+    tells_changes: bool = True
+    """Whether the fingerprint follows the rows; else it follows what the recipe says."""
 
 
 def csv_bytes(rows: list[Row], encoding: str = "utf-8", delimiter: str = ",") -> bytes:

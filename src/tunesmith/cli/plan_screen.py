@@ -25,7 +25,15 @@ LENGTH_COLUMNS = ("min", "median", "p95", "max")
 def shown(plan: Plan, next_command: str | None = None) -> list[RenderableType]:
     """Sources, rows, splits, labels, lengths, model and steps; then the command that carries it out."""
     lines: list[RenderableType] = [Text.assemble((figures.shown(plan.recipe), "bold"), f"  {plan.task}\n")]
-    lines += [*_sources(plan), _rows(plan), *_lost(plan), *preparation(plan.rows), *_privacy(plan), *_splits(plan), *_labels(plan)]
+    lines += [
+        *_sources(plan),
+        _rows(plan),
+        *_lost(plan),
+        *preparation(plan.rows),
+        *_privacy(plan),
+        *_splits(plan),
+        *_labels(plan),
+    ]
     lines += [_lengths(plan), *_length_notes(plan), *_model(plan), *_candidates(plan), _steps(plan), _total(plan)]
     if next_command is not None:
         lines.append(Text.assemble("next: ", (next_command, "bold")))
@@ -185,9 +193,7 @@ def _candidates(plan: Plan) -> list[RenderableType]:
         made.add_row(
             figures.shown(one["name"]), parameters, reads, figures.size(one["size_bytes"]), f"about {time}", memory
         )
-    absent = [
-        Text(f"{'':<14}{one['name']}: {one['why']} ({one['fetch']})", "dim") for one in plan.candidates["absent"]
-    ]
+    absent = [Text(f"{'':<14}{one['name']}: {one['why']} ({one['fetch']})", "dim") for one in plan.candidates["absent"]]
     return [made, *absent]
 
 

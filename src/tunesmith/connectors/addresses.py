@@ -46,7 +46,10 @@ def checked(host: str, port: int, *, is_private_allowed: bool, who: str, find: L
 def off_limits(address: str, *, is_private_allowed: bool) -> str:
     """Why an address may not be reached; empty where it may."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    for one in (ip, *_within(ip)):
+    within = _within(ip)
+    # A network without IPv4 reaches every IPv4 host by such an address: the host within is what counts.
+    is_translated = ip in _NAT64
+    for one in within if is_translated else (ip, *within):
         if str(one) in METADATA:
             return "where a cloud keeps this machine's credentials"
         if not is_private_allowed and (not one.is_global or one.is_multicast or one.is_reserved):

@@ -11,7 +11,19 @@ from typing import Any, Literal
 
 from tunesmith.core.errors import RecipeError
 
-Table = Literal["stage", "source", "augmentation", "method", "trainable", "optimizer", "builder", "baseline", "engine", "metric", "searcher"]
+Table = Literal[
+    "stage",
+    "source",
+    "augmentation",
+    "method",
+    "trainable",
+    "optimizer",
+    "builder",
+    "baseline",
+    "engine",
+    "metric",
+    "searcher",
+]
 
 
 @dataclass(frozen=True)
@@ -64,10 +76,10 @@ _ROWS: list[Wire] = [
     _row("source", "csv", "data.sources.several:open_files", "data.sources.csv:CsvConfig", "Comma, semicolon or tab separated text"),
     _row("source", "jsonl", "data.sources.several:open_files", "data.sources.jsonl:JsonlConfig", "One JSON object a line"),
     _row("source", "json", "data.sources.several:open_files", "data.sources.json:JsonConfig", "One JSON document: a list of objects, or an object of objects"),
-    _row("source", "parquet", "data.sources.several:open_files", "data.sources.parquet:ParquetConfig", "Parquet files"),
-    _row("source", "arrow", "data.sources.several:open_files", "data.sources.arrow:ArrowConfig", "Arrow files: Feather, or the stream that `datasets` writes"),
+    _row("source", "parquet", "data.sources.several:open_files", "data.sources.table_config:ParquetConfig", "Parquet files"),
+    _row("source", "arrow", "data.sources.several:open_files", "data.sources.table_config:ArrowConfig", "Arrow files: Feather, or the stream that `datasets` writes"),
     _row("source", "text", "data.sources.plain_text:TextSource", "data.sources.plain_text:TextConfig", "Text and Markdown files: a row a document, line or paragraph"),
-    _row("source", "hub", "data.sources.hub:HubSource", "data.sources.hub:HubConfig", "A folder that `datasets` saved, or a data set of the Hugging Face Hub"),
+    _row("source", "hub", "data.sources.hub:HubSource", "data.sources.hub_config:HubConfig", "A folder that `datasets` saved, or a data set of the Hugging Face Hub"),
     _row("source", "sql", "data.sources.sql:SqlSource", "data.sources.sql:SqlConfig", "A table or query of any database SQLAlchemy reaches"),
     _row("source", "http", "data.sources.http:HttpSource", "data.sources.http_config:HttpConfig", "An HTTP API that answers with JSON, page by page"),
 

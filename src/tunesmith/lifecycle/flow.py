@@ -236,7 +236,9 @@ def _measures(recipe: Recipe, flow: Flow) -> None:
 
 def _evaluate(recipe: Recipe, flow: Flow) -> None:
     measured = [name for name in ("robustness", "cost") if name in flow.at]
-    flow.add("evaluate", "evaluate", recipe.for_evaluate(), flow.given("model", "base", "splits", "baselines", *measured))
+    flow.add(
+        "evaluate", "evaluate", recipe.for_evaluate(), flow.given("model", "base", "splits", "baselines", *measured)
+    )
     flow.at["report"] = From("evaluate", "report")
 
 

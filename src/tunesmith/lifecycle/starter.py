@@ -9,9 +9,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import RecipeError
+from tunesmith.core import wiring
+from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.source import Batch
+from tunesmith.data.sources.compressed import plain_name
+from tunesmith.data.sources.several import ONE_FILE, kind_of, open_files
 from tunesmith.lifecycle import columns
-from tunesmith.lifecycle.table_file import DELIMITED_SUFFIXES, JSONL_SUFFIXES, JsonLines, open_table, sample
+from tunesmith.lifecycle.table_file import DELIMITED_SUFFIXES, SAMPLED_ROWS
 from tunesmith.recipe.load import load
 from tunesmith.recipe.yaml_write import flow
 from tunesmith.store.files import temporary_folder, write_bytes
@@ -78,15 +82,15 @@ def init(folder: Path, data: Path | None = None) -> Started:
         why = "an example, as the folder holds no data file" if is_example else "the only data file"
         guesses.append(f"data: `{data.name}`, {why}")
     elif not data.exists():
-        raise RecipeError(f"there is no file {data}", next="give the path of a CSV, TSV or JSON lines file")
-    table = open_table(data)
-    guess = columns.guess(sample(table))
+        raise RecipeError(f"there is no file {data}", next="give the path of a CSV, JSON, Parquet or Arrow file")
+    table = _sampled(data)
+    guess = columns.guess(table.cells)
     if not chosen:
         if guess.text is None or guess.label is None:
             missing = "text" if guess.text is None else "label"
             raise RecipeError(
                 f"{data.name}: no column looks like a {missing}",
-                seen=", ".join(table.columns),
+                seen=", ".join(table.cells),
                 next=f"write the recipe by hand: columns: {{text: …, label: …}} (format: {table.format})",
             )
         chosen = {"text": guess.text, "label": guess.label}
@@ -94,8 +98,7 @@ def init(folder: Path, data: Path | None = None) -> Started:
             chosen["subject"] = guess.subject
     guesses += guess.reasons
     task = "regress" if guess.is_numeric else "classify"
-    kind = "jsonl" if isinstance(table, JsonLines) else "csv"
-    text = _recipe_text(recipe, task, kind, data, chosen)
+    text = _recipe_text(recipe, task, table.kind, data, chosen)
     folder.mkdir(parents=True, exist_ok=True)
     with temporary_folder(folder) as draft:
         # Read back before anybody else does: a recipe that does not load is never written.
@@ -103,6 +106,34 @@ def init(folder: Path, data: Path | None = None) -> Started:
         load(draft / RECIPE)
     write_bytes(recipe, text.encode())
     return Started(str(recipe), str(data), table.format, chosen, task, guesses)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The first rows of a file, and the kind of source that reads it."""
+
+    kind: str
+    format: str
+    cells: dict[str, list[Any]]
+
+
+def _sampled(data: Path) -> _Sample:
+    """The file's kind by its name, and its first rows by column; a `.json` file may hold JSON lines."""
+    kind = kind_of(data.name)
+    try:
+        return _sampled_as(kind, data)
+    except DataError as error:
+        if kind == "json" and "jsonl" in (error.next or ""):
+            return _sampled_as("jsonl", data)
+        raise
+
+
+def _sampled_as(kind: str, data: Path) -> _Sample:
+    config = wiring.load(wiring.wire("source", kind).config or "")
+    source = open_files(config(name="input", path=str(data)))
+    batch = next(iter(source.read()), Batch({}))
+    cells = {name: list(column[:SAMPLED_ROWS]) for name, column in batch.columns.items()}
+    return _Sample(kind, source.describe().format, cells)
 
 
 def copy_example(folder: Path) -> Path:
@@ -131,8 +162,9 @@ def _build(folder: Path, script: str) -> None:
 
 def _only_file(folder: Path) -> tuple[Path, bool]:
     """The folder's only data file, or the example's messages copied into it; whether it is the example."""
-    suffixes = (*JSONL_SUFFIXES, *DELIMITED_SUFFIXES)
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in suffixes) if folder.is_dir() else []
+    endings = (*DELIMITED_SUFFIXES, *(ending for _, endings in ONE_FILE.values() for ending in endings))
+    inside = sorted(folder.glob("*")) if folder.is_dir() else []
+    found = [path for path in inside if path.is_file() and plain_name(path.name).endswith(endings)]
     if len(found) > 1:
         raise RecipeError(
             f"{folder} holds {len(found)} data files",

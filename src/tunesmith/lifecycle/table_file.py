@@ -15,6 +15,7 @@ from tunesmith.core.errors import RecipeError
 from tunesmith.core.source import Refused
 from tunesmith.data.sources import jsonl, text
 from tunesmith.data.sources.batches import bounded
+from tunesmith.data.sources.compressed import plain_name
 from tunesmith.data.sources.csv import CsvConfig, CsvSource
 from tunesmith.data.sources.files import require_file
 
@@ -64,7 +65,7 @@ class TableFile(Protocol):
 def open_table(path: Path, wanted: Sequence[str] = ()) -> TableFile:
     """The file as records; a column name that is ``wanted`` helps to tell a header."""
     require_file(path, source=path.name)
-    if path.suffix.lower() in JSONL_SUFFIXES:
+    if plain_name(path.name).endswith(JSONL_SUFFIXES):
         return JsonLines(path)
     return Delimited(path, wanted)
 
@@ -208,6 +209,5 @@ def inert(value: Added) -> str:
 
 
 def _line_end(path: Path) -> str:
-    with path.open("rb") as stream:
-        head = stream.read(1 << 16).replace(b"\0", b"")
+    head = text.read_head(path, source=path.name).replace(b"\0", b"")
     return "\r\n" if b"\r\n" in head else "\n"

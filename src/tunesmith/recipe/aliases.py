@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunesmith.data.sources.several import kind_of
+
 Write = Callable[[Any], dict[str, Any] | None]
 """The piece of recipe that says the same as another tool's value; ``None`` where nothing here does."""
 
@@ -132,8 +134,7 @@ def _source(value: Any) -> dict[str, Any] | None:
     path = first.get("path") if isinstance(first, dict) else first
     if not isinstance(path, str):
         return None
-    kind = "jsonl" if path.endswith((".jsonl", ".json", ".jsonl.gz")) else "csv"
-    return {"data": {"sources": [{"kind": kind, "path": path}]}}
+    return {"data": {"sources": [{"kind": kind_of(path), "path": path}]}}
 
 
 def _column(role: str) -> Write:

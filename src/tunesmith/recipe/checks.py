@@ -16,9 +16,8 @@ from tunesmith.metrics import table
 from tunesmith.recipe import column_checks, measure_checks
 from tunesmith.recipe.problems import Problem
 from tunesmith.recipe.yaml12 import Path
-from tunesmith.training import conflicts
 from tunesmith.selection.config import AUTO, RANKED_TASKS
-from tunesmith.training import tune_config
+from tunesmith.training import conflicts, tune_config
 
 if TYPE_CHECKING:
     from tunesmith.recipe.recipe import Recipe
@@ -28,7 +27,22 @@ LOSS = "loss"
 
 def problems(recipe: Recipe) -> Iterator[Problem]:
     """Everything in a recipe that does not go together."""
-    for check in (_sources, _labels, _columns, column_checks.problems, _split, _label_errors, _augment, _method, _early_stopping, _model, _tune, _baselines, _gate, measure_checks.problems):
+    for check in (
+        _sources,
+        _labels,
+        _columns,
+        column_checks.problems,
+        _split,
+        _label_errors,
+        _augment,
+        _method,
+        _early_stopping,
+        _model,
+        _tune,
+        _baselines,
+        _gate,
+        measure_checks.problems,
+    ):
         yield from check(recipe)
 
 

@@ -80,9 +80,9 @@ class DataSection(Config):
     joins: tuple[Annotated[JoinConfig, Gathered], ...] = ()
     """Tables that add columns to the rows by a key, in this order. A table left without a name is `table-1`, ….
     Default: none."""
-    normalise: dict[str, Annotated[Normal, Gathered]] = {}
+    normalise: dict[str, Annotated[Normal, Gathered]] = {}  # noqa: RUF012
     """Column → how its values are written in one way; after joins. Default: none."""
-    derive: dict[str, Expression] = {}
+    derive: dict[str, Expression] = {}  # noqa: RUF012
     """Column → the expression it is computed by (docs/expressions.md), in this order and after `normalise`: `text` and
     `label` may be derived too. Default: none."""
     noise: Annotated[NoiseConfig, Gathered] = NoiseConfig()

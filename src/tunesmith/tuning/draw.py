@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from tunesmith.core import digests
 from tunesmith.core.search import Choice, Range, Space, Values
 
 TRIES = 20
-"""Draws of settings that were tried already before a finite space's rest is listed."""
+"""Draws in which a searcher may come upon settings that were tried already; of so few left one is drawn at random."""
 LISTED = 20_000
 """Combinations up to which a space's rest is listed."""
 
@@ -38,21 +38,29 @@ class Sampler:
     def draw(self, number: int, seen: Sequence[Seen]) -> dict[str, Any] | None:
         """The settings of trial ``number``; None where a finite space has no others left."""
         known = {digests.canonical(dict(one.settings)) for one in seen}
-        for attempt in range(TRIES):
-            settings = self._once(number, attempt, seen)
+        rest = self._rest(known)
+        if rest is not None and len(rest) <= TRIES:
+            return random.Random(self._seed(number)).choice(rest) if rest else None
+        once = self._at_random(number) if self.startup is None or len(seen) < self.startup else self._near(number, seen)
+        for _ in range(TRIES):
+            settings = once()
             if digests.canonical(settings) not in known:
                 return settings
-        rest = self._rest(known)
-        return random.Random(self._seed(number, TRIES)).choice(rest) if rest else None
+        return random.Random(self._seed(number)).choice(rest) if rest else None
 
-    def _once(self, number: int, attempt: int, seen: Sequence[Seen]) -> dict[str, Any]:
-        seed = self._seed(number, attempt)
-        if self.startup is None or len(seen) < self.startup:
-            rng = random.Random(seed)
-            return {key: _at_random(one, rng) for key, one in self.space.items()}
-        study = self._study(seed, seen)
-        asked = study.ask({key: _distribution(one) for key, one in self.space.items()})
-        return {key: _value(one, asked.params[key]) for key, one in self.space.items()}
+    def _at_random(self, number: int) -> Callable[[], dict[str, Any]]:
+        rng = random.Random(self._seed(number))
+        return lambda: {key: _at_random(one, rng) for key, one in self.space.items()}
+
+    def _near(self, number: int, seen: Sequence[Seen]) -> Callable[[], dict[str, Any]]:
+        study = self._study(self._seed(number), seen)
+        distributions = {key: _distribution(one) for key, one in self.space.items()}
+
+        def once() -> dict[str, Any]:
+            asked = study.ask(distributions)
+            return {key: _value(one, asked.params[key]) for key, one in self.space.items()}
+
+        return once
 
     def _study(self, seed: int, seen: Sequence[Seen]) -> Any:
         import optuna
@@ -94,17 +102,17 @@ class Sampler:
         """Whether settings lie in the space: the recipe's own may not, and then they teach the sampler nothing."""
         return all(key in settings and _inside(one, settings[key]) for key, one in self.space.items())
 
-    def _rest(self, known: set[bytes]) -> list[dict[str, Any]]:
-        """The settings of a finite space that were not tried; empty for one that cannot be listed."""
+    def _rest(self, known: set[bytes]) -> list[dict[str, Any]] | None:
+        """The settings of a finite space that were not tried; None for one that cannot be listed."""
         axes = [_values(one) for one in self.space.values()]
         if any(one is None for one in axes) or math.prod(len(one or ()) for one in axes) > LISTED:
-            return []
+            return None
         combined = itertools.product(*(one or () for one in axes))
         every = (dict(zip(self.space, values, strict=True)) for values in combined)
         return [one for one in every if digests.canonical(one) not in known]
 
-    def _seed(self, number: int, attempt: int) -> int:
-        return int(digests.of_value([self.seed, number, attempt])[:8], 16)
+    def _seed(self, number: int) -> int:
+        return int(digests.of_value([self.seed, number])[:8], 16)
 
 
 FEWEST_TO_WEIGH = 8

@@ -1,4 +1,4 @@
-"""Metrics of several labels a row: by hand, at parity with scikit-learn, and the same on resamples as on copied rows."""
+"""Metrics of several labels a row: by hand, at parity with scikit-learn, the same on resamples as on copied rows."""
 
 from __future__ import annotations
 

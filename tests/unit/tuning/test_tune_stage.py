@@ -53,7 +53,9 @@ def search(**changes: Any) -> TuneStageConfig:
     return TuneStageConfig(**(settings | changes))
 
 
-def tune(config: TuneStageConfig, given: Given, context: tiny.FakeContext) -> tuple[Mapping[str, Any], dict[str, bytes]]:
+def tune(
+    config: TuneStageConfig, given: Given, context: tiny.FakeContext
+) -> tuple[Mapping[str, Any], dict[str, bytes]]:
     facts = Tune(config).run(given, context)["settings"]
     return facts, {path.name: path.read_bytes() for path in sorted((context.out / "settings").iterdir())}
 
@@ -154,7 +156,10 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(
     train = phase(epochs=3, optimizer={"lr": 1e-3})
     facts, _ = tune(search(space=space, train=train, trials=3), given, context)
     states = {one["settings"][LR]: one for one in facts["trials"]}
-    assert states[2e-3]["state"] == "failed" and states[2e-3]["why"] in ("memory ran out", "optimizer step 0: nan (nan)")
+    assert states[2e-3]["state"] == "failed" and states[2e-3]["why"] in (
+        "memory ran out",
+        "optimizer step 0: nan (nan)",
+    )
     assert states[1e-3]["state"] == "complete" and states[4e-3]["state"] != "failed"
     assert any("failed and was left" in one for one in context.warnings)
 
@@ -199,7 +204,7 @@ def test_a_budget_ends_with_a_trial_trained_to_its_end(given: Given, tmp_path: P
 def test_without_validation_rows_there_is_nothing_to_tune_by(tmp_path: Path) -> None:
     splits = tiny.labelled(tmp_path / "splits", num_validation=0)
     with pytest.raises(DataError, match="validation rows"):
-        tune(search(), {"base": tiny.base(), "splits": splits}, tiny.FakeContext(tmp_path))
+        tune(search(), {"base": tiny.base(), "splits": splits}, tiny.FakeContext(tmp_path))  # noqa: E501
 
 
 def test_checkpoints_of_trials_that_cannot_win_are_let_go(given: Given, tmp_path: Path) -> None:
@@ -215,7 +220,9 @@ def test_a_tuned_number_is_scored(given: Given, tmp_path: Path) -> None:
     numbers = [float(row % 5) for row in range(30)]
     rows = {"train": (texts[:20], numbers[:20]), "validation": (texts[20:], numbers[20:])}
     splits = replace(tiny.splits(tmp_path / "numbers", rows, "regress"))
-    facts, _ = tune(search(task="regress", trials=3), {"base": tiny.base(), "splits": splits}, tiny.FakeContext(tmp_path))
+    facts, _ = tune(
+        search(task="regress", trials=3), {"base": tiny.base(), "splits": splits}, tiny.FakeContext(tmp_path)
+    )
     assert facts["metric"] == "mse" and not facts["higher_is_better"]
     assert facts["value"] <= facts["own_value"]
     assert facts["gain"]["verdict"] in ("better", "within noise", "own")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
@@ -15,22 +14,13 @@ from tunesmith.core.source import Batch, Description
 from tunesmith.data.sources import arrow_stream
 from tunesmith.data.sources.batches import BATCH_ROWS
 from tunesmith.data.sources.bounds import Meter
-from tunesmith.data.sources.config import SourceConfig
 from tunesmith.data.sources.files import require_file
 from tunesmith.data.sources.frames import MAX_TABLE_RATIO, Frames
+from tunesmith.data.sources.table_config import ArrowConfig
 from tunesmith.data.sources.tables import READER_ERRORS, cannot_be_read, require_magic
 
 FILE = b"ARROW1"
 MAGICS = {FILE: FILE, arrow_stream.CONTINUATION: b""}
-
-
-class ArrowConfig(SourceConfig):
-    """An Arrow file, in the file format (Feather) or the streaming format. Cells become plain as with `parquet`."""
-
-    kind: Literal["arrow"] = "arrow"
-    """Which kind of source this is."""
-    path: str
-    """The file, a folder or a pattern such as `data/*.arrow`, relative to the recipe or absolute."""
 
 
 class ArrowSource:

@@ -62,8 +62,10 @@ class HttpSource:
         seen = http_schema.Fields(self._who, self.config)
         columns = seen.columns
         columns.update(dict.fromkeys(self._columns))
+        num_records = 0
         for page in self._pages():
             seen.check(page)
+            num_records = page.num_after
             for position, record in enumerate(page.records, start=page.num_before + 1):
                 if self.config.max_rows is not None and position > self.config.max_rows:
                     break
@@ -76,6 +78,8 @@ class HttpSource:
                     builder.add([cells.get(name) for name in columns], size)
                 if builder.is_full:
                     yield builder.take(list(columns))
+        if not num_records:
+            raise self._no_rows(0)
         if not builder.is_empty:
             yield builder.take(list(columns))
         late = [name for name in columns if name not in self._columns]
@@ -179,15 +183,17 @@ class HttpSource:
             if columns and not missing:
                 break
         if not columns:
-            num_records = len(first.records) if first else 0
-            raise DataError(
-                f"{self._who}: the API has no rows",
-                seen="an empty list" if not num_records else f"{num_records} records that are no objects",
-                allowed='a list of objects: [{"text": "…", "label": "…"}]',
-                next="look at `params` and `records` of the source",
-            )
+            raise self._no_rows(len(first.records) if first else 0)
         self._first = first
         return columns
+
+    def _no_rows(self, num_records: int) -> DataError:
+        return DataError(
+            f"{self._who}: the API has no rows",
+            seen=f"{num_records} records that are no objects" if num_records else "an empty list",
+            allowed='a list of objects: [{"text": "…", "label": "…"}]',
+            next="look at `params` and `records` of the source",
+        )
 
     def _client(self) -> JsonClient:
         from tunesmith.connectors.addresses import lookup

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
@@ -15,23 +14,12 @@ from tunesmith.core.source import Batch, Description
 from tunesmith.data.sources import parquet_footer
 from tunesmith.data.sources.batches import BATCH_ROWS
 from tunesmith.data.sources.bounds import Meter
-from tunesmith.data.sources.config import SourceConfig
 from tunesmith.data.sources.files import require_file
 from tunesmith.data.sources.frames import MAX_ROWS_A_BYTE, MAX_TABLE_RATIO, MIN_ROWS, Frames
+from tunesmith.data.sources.table_config import ParquetConfig
 from tunesmith.data.sources.tables import READER_ERRORS, cannot_be_read, require_magic
 
 MAGIC = b"PAR1"
-
-
-class ParquetConfig(SourceConfig):
-    """A Parquet file. Types that a text file cannot hold become text by one rule, given with `path`."""
-
-    kind: Literal["parquet"] = "parquet"
-    """Which kind of source this is."""
-    path: str
-    """The file, a folder or a pattern such as `data/*.parquet`, relative to the recipe or absolute. Numbers, booleans
-    and text stay; decimals keep their digits as text, dates, times and durations take ISO 8601 form, bytes become their
-    UTF-8 text or hexadecimal, lists and structs become compact JSON; NaN reads as missing and is counted."""
 
 
 class ParquetSource:

@@ -27,7 +27,7 @@ SHOWN_FILES = 8
 
 
 def kind_of(name: str) -> str:
-    """The kind of source that reads a file, by its name: packed or not; separated text where the ending says nothing."""
+    """The kind of source that reads a file, packed or not, by its name; separated text where that says nothing."""
     plain = plain_name(name)
     return next((kind for kind, (_, endings) in ONE_FILE.items() if plain.endswith(endings)), "csv")
 

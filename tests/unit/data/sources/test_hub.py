@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tunesmith.core.errors import DataError, RecipeError
-from tunesmith.data.sources.hub import HubConfig, HubSource
+from tunesmith.data.sources.hub import HubSource
+from tunesmith.data.sources.hub_config import HubConfig
 
 datasets = pytest.importorskip("datasets")
 

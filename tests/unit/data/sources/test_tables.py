@@ -14,9 +14,10 @@ import pytest
 
 from tunesmith.core.errors import DataError
 from tunesmith.data.sources import parquet_footer
-from tunesmith.data.sources.arrow import ArrowConfig, ArrowSource
+from tunesmith.data.sources.arrow import ArrowSource
 from tunesmith.data.sources.batches import BATCH_CHARS
-from tunesmith.data.sources.parquet import ParquetConfig, ParquetSource
+from tunesmith.data.sources.parquet import ParquetSource
+from tunesmith.data.sources.table_config import ArrowConfig, ParquetConfig
 
 AnySource = ParquetSource | ArrowSource
 WRITERS: dict[str, Any] = {
