@@ -204,7 +204,7 @@ def test_a_budget_ends_with_a_trial_trained_to_its_end(given: Given, tmp_path: P
 def test_without_validation_rows_there_is_nothing_to_tune_by(tmp_path: Path) -> None:
     splits = tiny.labelled(tmp_path / "splits", num_validation=0)
     with pytest.raises(DataError, match="validation rows"):
-        tune(search(), {"base": tiny.base(), "splits": splits}, tiny.FakeContext(tmp_path))  # noqa: E501
+        tune(search(), {"base": tiny.base(), "splits": splits}, tiny.FakeContext(tmp_path))
 
 
 def test_checkpoints_of_trials_that_cannot_win_are_let_go(given: Given, tmp_path: Path) -> None:

@@ -160,7 +160,8 @@ def test_derived_columns_follow_each_other_and_can_be_undone(tmp_path: Path) -> 
     assert made["twice"].to_list() == [6.0, 8.0, None]
     counts = {(one["column"], one["outcome"]): one["rows"] for one in changes.facts()}
     assert counts == {
-        ("text", "made"): 3, ("twice", "made"): 2, ("twice", "missing"): 1, ("body", "changed"): 2, ("body", "missing"): 1,
+        ("text", "made"): 3, ("twice", "made"): 2, ("twice", "missing"): 1,
+        ("body", "changed"): 2, ("body", "missing"): 1,
     }  # fmt: skip
     assert changes_of.undone(made, tmp_path)["body"].to_list() == ROWS["body"].to_list()
 
