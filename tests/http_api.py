@@ -71,7 +71,7 @@ class Api:
 
             do_GET = do_POST = do_HEAD = _serve
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -111,6 +111,11 @@ class Api:
             handler.close_connection = True
         if reply.cut_after is not None or not reply.has_length:
             handler.close_connection = True
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that had enough and left is no error."""
 
 
 @contextmanager
