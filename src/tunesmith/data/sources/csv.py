@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from tunesmith.data.sources.files import require_file
 from tunesmith.data.sources.records import Records
 
 HEAD_CHARS = 262_144
+JSON_START = re.compile(r"\s*(\[\s*)?\{\s*\"[^\"\n]*\"\s*:")
+"""A list, or an object with its first key: no header of separated text looks like it."""
 
 
 class CsvConfig(SourceConfig):
@@ -127,6 +130,12 @@ class CsvSource:
         config = self.config
         encoding = text.detect(self.path, config.encoding, source=config.name)
         head, is_whole = self._head(encoding)
+        if JSON_START.match(head):
+            raise DataError(
+                f"source `{config.name}`: the file is JSON, not separated text",
+                seen=f"{self.path}: {head[:200]!r}",
+                next="read it with `kind: json`" if head.lstrip().startswith("[") else "`kind: jsonl` or `kind: json`",
+            )
         dialect = dialects.detect(
             head,
             is_whole=is_whole,

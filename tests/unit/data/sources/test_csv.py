@@ -255,6 +255,14 @@ def test_unknown_binary_is_told_by_its_bytes(file: Path) -> None:
         source(file, bytes(range(256)) * 100).describe()
 
 
+@pytest.mark.parametrize("content", ['{"text": "a, b", "label": "c"}\n', '[\n  {"text": "a"}\n]', '[{"text": "a"}]'])
+def test_json_is_named(file: Path, content: str) -> None:
+    with pytest.raises(DataError, match="JSON, not separated text") as caught:
+        source(file, content).describe()
+    assert "kind: json" in str(caught.value.next)
+    assert read(source(file, 'text,label\n{"a": 1},x\n'))[0] == [('{"a": 1}', "x")], "in a cell it is text"
+
+
 def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "tickets.csv").write_text("text,label\na,b\n")
     with pytest.raises(DataError, match="no such file") as caught:
