@@ -5,9 +5,6 @@ Shapes: N test rows in scope, M test rows out of scope, S resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,27 +57,25 @@ def _ranking(
 ) -> Facts:
     """AUROC and false positives at 95 % true positives of both scores, and their paired difference, by bootstrap."""
     rng = np.random.default_rng([seed, 3])
-    pairs = [(rng.integers(len(score_N), size=len(score_N)), rng.integers(len(score_M), size=len(score_M)))
-             for _ in range(NUM_RESAMPLES)]  # fmt: skip
-
-    def both(read: Callable[[Any], float]) -> tuple[float, float, Floats, Floats]:
-        points = (read(scope_scores(score_N, score_M)), read(scope_scores(largest_N, largest_M)))
-        own_S = np.array([read(scope_scores(score_N[n], score_M[m])) for n, m in pairs])
-        other_S = np.array([read(scope_scores(largest_N[n], largest_M[m])) for n, m in pairs])
-        return (*points, own_S, other_S)
-
+    draws = [
+        (rng.integers(len(score_N), size=len(score_N)), rng.integers(len(score_M), size=len(score_M)))
+        for _ in range(NUM_RESAMPLES)
+    ]
+    own = [scope_scores(score_N, score_M), *(scope_scores(score_N[n], score_M[m]) for n, m in draws)]
+    usual = [scope_scores(largest_N, largest_M), *(scope_scores(largest_N[n], largest_M[m]) for n, m in draws)]
     facts: Facts = {"max_probability": {}, "difference": {}}
     for name in ("auroc", "fpr_at_95_tpr"):
-        own, other, own_S, other_S = both(lambda found, name=name: float(getattr(found, name)))  # type: ignore[misc]
-        facts[name] = _interval(own, own_S, confidence)
-        facts["max_probability"][name] = _interval(other, other_S, confidence)
-        facts["difference"][name] = _interval(own - other, own_S - other_S, confidence)
+        own_S, usual_S = (np.array([getattr(one, name) for one in found]) for found in (own, usual))
+        facts[name] = _interval(own_S, confidence)
+        facts["max_probability"][name] = _interval(usual_S, confidence)
+        facts["difference"][name] = _interval(own_S - usual_S, confidence)
     return facts
 
 
-def _interval(value: float, draws_S: Floats, confidence: float) -> Facts:
-    low, high = np.percentile(draws_S, [50 * (1 - confidence), 50 * (1 + confidence)])
-    return {"value": value, "low": float(low), "high": float(high)}
+def _interval(found_S: Floats, confidence: float) -> Facts:
+    """The first value, with the percentiles of the others."""
+    low, high = np.percentile(found_S[1:], [50 * (1 - confidence), 50 * (1 + confidence)])
+    return {"value": float(found_S[0]), "low": float(low), "high": float(high)}
 
 
 def _share(hits: NDArray[np.bool_], confidence: float) -> Facts | None:
