@@ -17,7 +17,7 @@ from tunesmith.data.targets import flag_of, names_of
 from tunesmith.evaluation.detail import by_class, by_tag, by_target, label_gaps
 from tunesmith.evaluation.predictions import Predictions, decided
 from tunesmith.evaluation.significance import MODEL, Resamples, intervals
-from tunesmith.evaluation.truth import truth_of
+from tunesmith.evaluation.truth import Truth, truth_of
 from tunesmith.lifecycle import columns
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.predict_file import WINDOW_ROWS
@@ -105,21 +105,8 @@ def measure(
     given = truth.answers(given)
     scores = Resamples(task, truth.targets_N, {MODEL: given.predicted_N}, num_samples=num_samples, seed=seed)
     measured, gaps = intervals(scores, confidence)
-    detail: dict[str, Any] = {}
-    if task == "classify":
-        detail = by_class(truth.targets_N, given)
-    elif task == "tag":
-        detail = by_tag(truth, given, model.decision)
-    elif model.targets:
-        detail, more = by_target(
-            model.targets,
-            np.array(answers.targets, float),
-            {MODEL: given.values_NC},
-            confidence=confidence,
-            num_samples=num_samples,
-            seed=seed,
-        )
-        gaps |= more
+    detail, more = _detail(model, answers, truth, given, confidence=confidence, num_samples=num_samples, seed=seed)
+    gaps |= more
     rows = {"read": answers.rows.total(), "measured": len(answers.targets)}
     return Measurement(
         model=model.reference,
@@ -141,6 +128,19 @@ def measure(
         notes=list(table.notes),
         seconds=round(time.monotonic() - started, 1),
     )
+
+
+def _detail(
+    model: Model, answers: _Answers, truth: Truth, given: Predictions, **resampled: Any
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Scores by label or by target, and why some have none."""
+    if model.task == "classify":
+        return by_class(truth.targets_N, given), {}
+    if model.task == "tag":
+        return by_tag(truth, given, model.decision), {}
+    if model.targets:
+        return by_target(model.targets, np.array(answers.targets, float), {MODEL: given.values_NC}, **resampled)
+    return {}, {}
 
 
 @dataclass(frozen=True)
