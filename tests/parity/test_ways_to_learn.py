@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from tests import tiny
 
 from tunesmith.core.engine import Request
-from tunesmith.core.errors import ModelError
+from tunesmith.core.errors import ModelError, StepError
 from tunesmith.core.stage import Given
 from tunesmith.engines.transformers import TransformersEngine
 from tunesmith.models.encoder import TextNetwork, load_encoder
@@ -184,6 +184,13 @@ def test_states_are_a_plain_file_of_every_token(given: Given, tmp_path: Path) ->
 def test_more_layers_than_there_are_is_refused(given: Given, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="more than the model has"):
         tiny.layers(settings(trainable={**TOP, "layers": 3}), given, tmp_path)
+
+
+def test_states_of_another_cut_are_refused(given: Given, tmp_path: Path) -> None:
+    one = tiny.layers(settings(trainable=TOP), given, tmp_path / "layers")
+    with pytest.raises(StepError, match="another layer"):
+        two = settings(trainable={**TOP, "layers": 2})
+        tiny.train(two, {**given, "layers": one}, tiny.FakeContext(tmp_path / "run"))
 
 
 def test_an_unknown_architecture_is_refused(given: Given, tmp_path: Path) -> None:

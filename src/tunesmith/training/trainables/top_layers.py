@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tunesmith.core.artifact import Artifact
+from tunesmith.core.errors import StepError
 from tunesmith.core.method import Network
 from tunesmith.core.stage import Given
 from tunesmith.models.architectures import cut_of
@@ -34,7 +35,14 @@ class TopLayers:
 
     def inputs(self, texts: Mapping[str, Sequence[str]], given: Given, train: TrainStageConfig) -> Columns:
         """For each split the states of its rows, read from disk as they are needed, and the tokens each row lost."""
-        found = states.read(given["layers"].path / states.FILE, list(texts))
+        layers, cut = given["layers"], cut_of(given["base"].facts, self.config.layers)
+        if layers.facts["cut"] != cut:
+            raise StepError(
+                "the cached states enter another layer than the lowest one that learns",
+                seen=f"layer {layers.facts['cut']}, and `layers: {self.config.layers}` learns from layer {cut} on",
+                next="leave `train.trainable.layers` out of `tune.space`: its values need caches of their own",
+            )
+        found = states.read(layers.path / states.FILE, list(texts))
         return {name: ([{"states": one} for one in split.rows], split.cut) for name, split in found.items()}
 
     def save(self, manifest: ModelManifest, network: Network, base: Artifact, folder: Path) -> ModelManifest:
