@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -67,6 +68,8 @@ def _shown(measured: Measurement) -> list[RenderableType]:
     if measured.num_learned:
         words = f"{figures.count(measured.num_learned, 'row')} of these the model was trained or chosen on"
         lines.append(Text(f"{words}: the scores are too good to be true for new rows", "bold yellow"))
+    if measured.rejection:
+        lines.append(_rejection(measured.rejection))
     if measured.per_target:
         lines.append(_by_target(measured))
     if measured.per_class:
@@ -76,6 +79,21 @@ def _shown(measured: Measurement) -> list[RenderableType]:
         lines.append(Text(f"{figures.count(measured.truncated_rows, 'text')} too long: {cut} not read", "yellow"))
     lines += [Text(f"{name}: {why}", "yellow") for name, why in measured.not_measured.items()]
     return lines + [Text(figures.shown(note, 300), "yellow") for note in measured.notes]
+
+
+def _rejection(facts: Mapping[str, Any]) -> Table:
+    """What the rejecting threshold does; the table above is of the rows in scope as if all were answered."""
+    shown = table("rejection", "value")
+    asked = {
+        "in scope and answered": "coverage",
+        "right, of those answered": "accuracy_of_answered",
+        "out of scope and rejected": "rejected",
+        "AUROC": "auroc",
+    }
+    for words, name in asked.items():
+        if facts.get(name):
+            shown.add_row(words, figures.interval(facts[name]))
+    return shown
 
 
 def _by_target(measured: Measurement) -> Table:

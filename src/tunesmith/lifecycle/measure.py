@@ -16,6 +16,7 @@ from tunesmith.core.errors import DataError, Interrupted, RecipeError
 from tunesmith.data.targets import flag_of, names_of
 from tunesmith.evaluation.detail import by_class, by_tag, by_target, label_gaps
 from tunesmith.evaluation.predictions import Predictions, decided
+from tunesmith.evaluation.rejection import rejection_facts
 from tunesmith.evaluation.significance import MODEL, Resamples, intervals
 from tunesmith.evaluation.truth import Truth, truth_of
 from tunesmith.lifecycle import columns
@@ -47,6 +48,9 @@ class Measurement:
     confusion: dict[str, Any] | None
     per_target: dict[str, dict[str, dict[str, float]]]
     """Several targets: each one's metrics in its own unit; the metrics above are in deviations of the training rows."""
+    rejection: dict[str, Any] | None
+    """Of a model that rejects: what its threshold does to these rows; the metrics above are of the rows in scope, as
+    if all were answered."""
     not_measured: dict[str, str]
     truncated_rows: int
     num_truncated_tokens: int
@@ -99,6 +103,9 @@ def measure(
             seen=", ".join(f"{number} {what}" for what, number in answers.rows.items()),
             next="check --text-column and --label-column",
         )
+    beyond = _out_of_scope(model, answers)
+    if not answers.targets:
+        raise DataError(f"{path.name}: every row is out of scope", seen=f"{len(beyond)} rows of that label")
     given = _predictions(model, answers.predictions)
     task: Any = model.task
     truth = truth_of(task, answers.targets, model.labels, model.scale)
@@ -107,7 +114,20 @@ def measure(
     measured, gaps = intervals(scores, confidence)
     detail, more = _detail(model, answers, truth, given, confidence=confidence, num_samples=num_samples, seed=seed)
     gaps |= more
+    rejection = None
+    if model.decision.reject is not None and given.score_N is not None:
+        outside = _predictions(model, beyond) if beyond else None
+        rejection = rejection_facts(
+            model.decision.reject,
+            given.score_N,
+            given.predicted_N == truth.targets_N,
+            given.values_NC.max(1),
+            None if outside is None or outside.score_N is None else (outside.score_N, outside.values_NC.max(1)),
+            confidence=confidence,
+            seed=seed,
+        )
     rows = {"read": answers.rows.total(), "measured": len(answers.targets)}
+    rows |= {"out of scope": len(beyond)} if beyond else {}
     return Measurement(
         model=model.reference,
         input=str(path),
@@ -122,6 +142,7 @@ def measure(
         per_class=detail.get("per_class", {}),
         confusion=detail.get("confusion"),
         per_target={name: one["metrics"] for name, one in detail.get("per_target", {}).items()},
+        rejection=rejection,
         not_measured=gaps | label_gaps(truth, given),
         truncated_rows=given.truncated_rows,
         num_truncated_tokens=given.num_truncated_tokens,
@@ -238,10 +259,22 @@ def _usable(window: Sequence[Record], text: str, labels: _Labels, rows: Counter[
             yield str(content), target
 
 
+def _out_of_scope(model: Model, answers: _Answers) -> list[Prediction]:
+    """Take the rows that carry the label of rejected texts out of those to measure, and return their predictions."""
+    label = model.decision.reject.label if model.decision.reject is not None else None
+    is_outside = [label is not None and target == label for target in answers.targets]
+    beyond = [one for one, out in zip(answers.predictions, is_outside, strict=True) if out]
+    answers.predictions = [one for one, out in zip(answers.predictions, is_outside, strict=True) if not out]
+    answers.targets = [one for one, out in zip(answers.targets, is_outside, strict=True) if not out]
+    return beyond
+
+
 def _predictions(model: Model, answers: Sequence[Prediction]) -> Predictions:
     rows = [_values(one) for one in answers]
     cut = [one.num_truncated_tokens for one in answers]
-    return decided(model.task, model.targets or model.labels, model.decision, np.array(rows, float), cut)
+    scores = [one.score for one in answers if one.score is not None]
+    score_N = np.array(scores, float) if len(scores) == len(answers) else None
+    return decided(model.task, model.targets or model.labels, model.decision, np.array(rows, float), cut, score_N)
 
 
 def _values(one: Prediction) -> list[float]:

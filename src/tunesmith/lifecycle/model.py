@@ -37,6 +37,8 @@ class Prediction:
     """``regress`` with several targets: value by target; None for any other task."""
     is_rejected: bool = False
     """Whether the model does not know such texts; ``probabilities`` still says what it would have answered."""
+    score: float | None = None
+    """Of a model that rejects: how surely it knows the text, to be compared with its threshold."""
 
 
 class Model:
@@ -85,7 +87,7 @@ class Model:
         is_rejected = reject is not None and answer.score is not None and answer.score < reject.threshold
         if is_rejected and reject is not None:
             label = reject.label
-        return Prediction(label, probability, None, probabilities, cut, is_rejected=is_rejected)
+        return Prediction(label, probability, None, probabilities, cut, is_rejected=is_rejected, score=answer.score)
 
 
 def find_model(session: Session, reference: str) -> Artifact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,28 @@ from tunesmith.lifecycle.session import Session
 from tunesmith.store.artifacts import ArtifactStore
 
 
-def evaluated(session: Session, run_id: str, predicted: dict[str, Any], labels: dict[str, Any], task: str) -> str:
-    """A run with a report of these predictions; its model's digest."""
+def evaluated(
+    session: Session,
+    run_id: str,
+    predicted: dict[str, Any],
+    labels: dict[str, Any],
+    task: str,
+    more: dict[str, Any] | None = None,
+    columns: Mapping[str, Any] | None = None,
+) -> str:
+    """A run with a report of these predictions, and ``more`` facts and ``columns``; its model's digest."""
     session.ledger.start_run(run_id, "intents", task, "0" * 64)
-    primary = "f1_macro" if task == "classify" else "mse"
+    primary = "mse" if task == "regress" else "f1_macro"
     store = ArtifactStore(session.workspace, session.ledger)
     score = {"value": 0.5, "low": 0.25, "high": 0.75}
-    facts = {"task": task, "primary": primary, "metrics": {"test": {primary: score}}}
+    facts = {"task": task, "primary": primary, "metrics": {"test": {primary: score}}, **(more or {})}
     made_by = MadeBy(f"{run_id}-evaluate", "evaluate", 0)
     out = session.workspace.step_folder(f"{run_id}-evaluate") / "out"
     for name in ("report", "model"):
         (out / name).mkdir()
     rows = list(predicted)
     frame = {"row_id": rows, "label": [labels[row] for row in rows], "predicted": list(predicted.values())}
-    pl.DataFrame(frame).write_parquet(out / "report" / "predictions.parquet")
+    pl.DataFrame({**frame, **(columns or {})}).write_parquet(out / "report" / "predictions.parquet")
     (out / "model" / "model.json").write_text(run_id)
     outputs: Any = {"report": ("report", facts), "model": ("model", {"task": task})}
     saved = store.save_step(made_by.step_key, f"content-{run_id}", "evaluate", out, outputs, made_by, ())
