@@ -36,10 +36,10 @@ def joined(
     for join in joins:
         table = dataset.scan(tables[join.table]).collect()
         columns = [name for name in table.columns if name not in LINEAGE and name not in join.on]
-        table, _ = repair(table, [*columns, *(key for key in join.on if key != "subject")], clean)
         for key in join.on:
             check_column(frame, key, f"the join with `{join.table}`")
             _check_key(table, key, join.table)
+        table, _ = repair(table, [*columns, *(key for key in join.on if key != "subject")], clean)
         taken = [name for name in columns if name in frame.columns]
         if taken:
             raise RecipeError(
@@ -83,7 +83,8 @@ def _unique(table: pl.DataFrame, join: JoinKeys, columns: Sequence[str]) -> pl.D
         shown = [f"{', '.join(map(str, row[:-1]))} ({row[-1]} times)" for row in counts.head(MAX_SHOWN).iter_rows()]
         more = f" and {counts.height - MAX_SHOWN} more" if counts.height > MAX_SHOWN else ""
         raise DataError(
-            f"{counts.height} keys occur more than once in the table `{join.table}`: which row is meant?",
+            f"{'1 key occurs' if counts.height == 1 else f'{counts.height} keys occur'} more than once in the table "
+            f"`{join.table}`: which row is meant?",
             seen=f"{' and '.join(join.on)}: {'; '.join(shown)}{more}",
             allowed="one row a key",
             next="leave one row of each in the table (for SQL: `group by`), or add a column to `on`",

@@ -90,14 +90,14 @@ class LanguageConfig(Config):
 
 
 class ContaminationConfig(Config):
-    """Training rows that repeat a test row are removed, and counted by test set; test rows never are. Texts that are
-    equal but for case and white space are always removed."""
+    """Rows of train and validation that repeat a test row are removed, and counted by test set; test rows never are.
+    Texts that are equal but for case and white space are always removed."""
 
     near: Annotated[float, Field(ge=0.5, le=1.0)] | None = 0.9
-    """Jaccard similarity, 0.5 to 1, from which a training text repeats a test text; compared as near duplicates are.
+    """Jaccard similarity, 0.5 to 1, from which a text repeats a test text; compared as near duplicates are.
     null: only equal texts. Default: 0.9, as for near duplicates."""
     contained: Annotated[float, Field(gt=0.0, le=1.0)] | None = 0.8
-    """Share of a test text's words that stand in one training text in runs of 13 (shorter texts: of their length) from
+    """Share of a test text's words that stand in one other text in runs of 13 (shorter texts: of their length) from
     which on it is contained. 0.8 is what Llama 2 calls dirty (Touvron et al. 2023, A.6); runs of 13 as for GPT-3 (Brown
     et al. 2020). null: off. Default: 0.8."""
     min_words: Annotated[int, Field(ge=4)] = 8

@@ -49,7 +49,7 @@ def partition(sifted: Sifted, config: PrepareConfig, given: Collection[str], see
     ).with_columns(pl.coalesce(SPLIT, GIVEN))
     if not config.clean.exact_duplicates:
         leakage.remove_shared(sifted)
-    _check_splits(sifted.kept, config, given)
+    check_splits(sifted.kept, config, given)
     _note_labels(sifted.kept, config, notes)
     return _words(config, given, shares, stratify_by, seed)
 
@@ -134,7 +134,8 @@ def _without_rare(
     return splits
 
 
-def _check_splits(kept: pl.DataFrame, config: PrepareConfig, given: Collection[str]) -> None:
+def check_splits(kept: pl.DataFrame, config: PrepareConfig, given: Collection[str]) -> None:
+    """Raise DataError when a split that is needed has no row, or train has one answer only."""
     present = set(kept[SPLIT])
     wanted = {"train", "test"} | ({"validation"} if config.split.validation or "validation" in given else set())
     for name in ("train", "validation", "test"):

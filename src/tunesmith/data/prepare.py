@@ -32,7 +32,7 @@ from tunesmith.data.changes import Changes
 from tunesmith.data.dataset import LINEAGE
 from tunesmith.data.gather import Gathered, gather
 from tunesmith.data.leakage import SPLIT
-from tunesmith.data.partition import partition
+from tunesmith.data.partition import check_splits, partition
 from tunesmith.data.prepare_config import PrepareConfig, SplitName
 from tunesmith.data.sift import Sifted
 
@@ -92,6 +92,7 @@ class Prepare:
         split_by = partition(sifted, config, _names(num_given), context.seed, notes)
         aside = outside.parted(aside, config, _names(num_given), context.seed, notes)
         contaminated, near = contamination.remove(sifted, config)
+        check_splits(sifted.kept, config, _names(num_given))
         leakage.check(sifted.kept, config.split.group_by)
         measured["uniqueness"]["across_splits"] = near
         step("writing")

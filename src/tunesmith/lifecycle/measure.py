@@ -114,18 +114,6 @@ def measure(
     measured, gaps = intervals(scores, confidence)
     detail, more = _detail(model, answers, truth, given, confidence=confidence, num_samples=num_samples, seed=seed)
     gaps |= more
-    rejection = None
-    if model.decision.reject is not None and given.score_N is not None:
-        outside = _predictions(model, beyond) if beyond else None
-        rejection = rejection_facts(
-            model.decision.reject,
-            given.score_N,
-            given.predicted_N == truth.targets_N,
-            given.values_NC.max(1),
-            None if outside is None or outside.score_N is None else (outside.score_N, outside.values_NC.max(1)),
-            confidence=confidence,
-            seed=seed,
-        )
     rows = {"read": answers.rows.total(), "measured": len(answers.targets)}
     rows |= {"out of scope": len(beyond)} if beyond else {}
     return Measurement(
@@ -142,12 +130,30 @@ def measure(
         per_class=detail.get("per_class", {}),
         confusion=detail.get("confusion"),
         per_target={name: one["metrics"] for name, one in detail.get("per_target", {}).items()},
-        rejection=rejection,
+        rejection=_rejection(model, given, truth, beyond, confidence, seed),
         not_measured=gaps | label_gaps(truth, given),
         truncated_rows=given.truncated_rows,
         num_truncated_tokens=given.num_truncated_tokens,
         notes=list(table.notes),
         seconds=round(time.monotonic() - started, 1),
+    )
+
+
+def _rejection(
+    model: Model, given: Predictions, truth: Truth, beyond: Sequence[Prediction], confidence: float, seed: int
+) -> dict[str, Any] | None:
+    """What the model's rejection does to the rows in scope and to those beyond; None where it answers every text."""
+    if model.decision.reject is None or given.score_N is None:
+        return None
+    outside = _predictions(model, beyond) if beyond else None
+    return rejection_facts(
+        model.decision.reject,
+        given.score_N,
+        given.predicted_N == truth.targets_N,
+        given.values_NC.max(1),
+        None if outside is None or outside.score_N is None else (outside.score_N, outside.values_NC.max(1)),
+        confidence=confidence,
+        seed=seed,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from tunesmith.data.expressions.parse import columns_of
-from tunesmith.recipe.problems import Problem
+from tunesmith.recipe.problems import Problem, dotted
 from tunesmith.recipe.yaml12 import Path
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _known(path: Path, column: str, known: Collection[str]) -> Iterator[Problem]
     near = difflib.get_close_matches(column, list(known), n=1)
     yield Problem(
         path,
-        f"there is no column `{column}` at this step",
+        f"`{dotted(path)}` needs the column `{column}`, which is not there at this step",
         seen=column,
         allowed=", ".join(known),
         next=f"did you mean `{near[0]}`?" if near else f"map it under `columns` of a source: `{column}: …`",
