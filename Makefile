@@ -38,10 +38,10 @@ check: $(VENV)/.dev  ## Lint, types, import directions
 	$(BIN)/lint-imports
 
 parity: $(VENV)/.dev  ## The long form of the numeric proofs
-	$(BIN)/python -m pytest tests/parity tests/invariant --override-ini addopts=-q
+	$(BIN)/python -m pytest tests/parity tests/invariant
 
 journeys: $(VENV)/.dev  ## The long form of the user journeys: real data sets, trained to the figures we claim
-	$(BIN)/python -m pytest tests/journeys --override-ini addopts=-q -s
+	$(BIN)/python -m pytest tests/journeys -s
 
 benchmarks: $(VENV)/.dev  ## Speed against the peer, in one process, alternating
 	$(BIN)/python benchmarks/encoder_full.py

@@ -30,66 +30,19 @@ QUIET: dict[str, Any] = {
     "contamination": None,
     "noise": {"urls_only": False, "repeated_character": None},
 }
-STATES = [
-    "al",
-    "ak",
-    "az",
-    "ar",
-    "ca",
-    "co",
-    "ct",
-    "de",
-    "dc",
-    "fl",
-    "ga",
-    "hi",
-    "id",
-    "il",
-    "in",
-    "ia",
-    "ks",
-    "ky",
-    "la",
-    "me",
-    "md",
-    "ma",
-    "mi",
-    "mn",
-    "ms",
-    "mo",
-    "mt",
-    "ne",
-    "nv",
-    "nh",
-    "nj",
-    "nm",
-    "ny",
-    "nc",
-    "nd",
-    "oh",
-    "ok",
-    "or",
-    "pa",
-    "ri",
-    "sc",
-    "sd",
-    "tn",
-    "tx",
-    "ut",
-    "vt",
-    "va",
-    "wa",
-    "wv",
-    "wi",
-    "wy",
-]
+STATES = re.findall(
+    r"\w\w",
+    "al ak az ar ca co ct de dc fl ga hi id il in ia ks ky la me md ma mi mn ms mo mt ne nv nh nj nm ny nc nd oh ok or "
+    "pa ri sc sd tn tx ut vt va wa wv wi wy",
+)
+TYPES = ("acute care hospitals", "critical access hospitals", "childrens")
 HOSPITAL = (
     Rule(name="ProviderNumber", column="ProviderNumber", pattern=r"^\d{5}$"),
     Rule(name="ZipCode", column="ZipCode", pattern=r"^\d{5}$"),
     Rule(name="PhoneNumber", column="PhoneNumber", pattern=r"^\d{10}$"),
     Rule(name="State", column="State", one_of=tuple(STATES)),
     Rule(name="EmergencyService", column="EmergencyService", one_of=("yes", "no")),
-    Rule(name="HospitalType", column="HospitalType", one_of=("acute care hospitals", "critical access hospitals", "childrens")),
+    Rule(name="HospitalType", column="HospitalType", one_of=TYPES),
     Rule(name="Condition", column="label", one_of=(
         "heart attack", "heart failure", "pneumonia", "surgical infection prevention", "children s asthma care",
     )),
@@ -127,7 +80,8 @@ def shown(what: str, flagged: set[Cell], wrong: set[Cell]) -> tuple[float, float
     hits = len(flagged & wrong)
     precision, recall = hits / max(1, len(flagged)), hits / len(wrong)
     print(
-        f"\n{what}: {len(flagged)} cells flagged, {hits} of {len(wrong)} wrong ones, precision {precision:.3f}, recall {recall:.3f}"
+        f"\n{what}: {len(flagged)} cells flagged, {hits} of {len(wrong)} wrong ones, "
+        f"precision {precision:.3f}, recall {recall:.3f}"
     )
     return precision, recall
 
@@ -238,8 +192,8 @@ def test_planted_test_rows_of_banking77(kind: str, shared_data: Path, tmp_path: 
     }
     facts = run(tmp_path, sources, given={"test": "test"})
     by_source = facts["by_source"]
-    print(f"\n{kind}: {len(copies)} planted, {by_source['planted']['removed']} found; clean training rows removed for a "
-          f"test row: {json.dumps(facts['lost_by_source']['train'])}")  # fmt: skip
+    found = by_source["planted"]["removed"]
+    print(f"\n{kind}: {len(copies)} planted, {found} found; of train: {json.dumps(facts['lost_by_source']['train'])}")
     assert by_source["planted"] == {"read": len(copies), "kept": 0, "removed": len(copies), "quarantined": 0}
     assert by_source["test"]["removed"] == by_source["test"]["quarantined"] == 0
 

@@ -25,8 +25,8 @@ WORDS = {
 
 def remove(sifted: Sifted, config: PrepareConfig) -> tuple[dict[str, Any], int]:
     """Remove rows of train and validation that hold a test row or are nearly the same; return whether it was looked for
-    and, for each test set, its rows and the rows that were removed for it; and how many training and validation rows are
-    still nearly the same as a row of a split that proves more.
+    and, for each test set, its rows and the rows that were removed for it; and how many rows of train and validation
+    are still nearly the same as a row of a split that proves more.
 
     Equal texts were removed before: they are counted among the reasons.
     """

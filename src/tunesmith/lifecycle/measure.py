@@ -97,15 +97,7 @@ def measure(
     text, _ = columns.text_column(head, text_column, trained_on, path.name)
     labels = _labels_in(model, head, label_column, labels_were, path.name)
     answers = _answers(session, model, table, text, labels, learned)
-    if not answers.targets:
-        raise DataError(
-            f"{path.name}: no row has a text and a label, so nothing can be measured",
-            seen=", ".join(f"{number} {what}" for what, number in answers.rows.items()),
-            next="check --text-column and --label-column",
-        )
-    beyond = _out_of_scope(model, answers)
-    if not answers.targets:
-        raise DataError(f"{path.name}: every row is out of scope", seen=f"{len(beyond)} rows of that label")
+    beyond = _out_of_scope(model, answers, path.name)
     given = _predictions(model, answers.predictions)
     task: Any = model.task
     truth = truth_of(task, answers.targets, model.labels, model.scale)
@@ -265,13 +257,24 @@ def _usable(window: Sequence[Record], text: str, labels: _Labels, rows: Counter[
             yield str(content), target
 
 
-def _out_of_scope(model: Model, answers: _Answers) -> list[Prediction]:
-    """Take the rows that carry the label of rejected texts out of those to measure, and return their predictions."""
+def _out_of_scope(model: Model, answers: _Answers, file: str) -> list[Prediction]:
+    """Take the rows that carry the label of rejected texts out of those to measure, and return their predictions.
+
+    Raises: DataError where nothing is left to measure.
+    """
+    if not answers.targets:
+        raise DataError(
+            f"{file}: no row has a text and a label, so nothing can be measured",
+            seen=", ".join(f"{number} {what}" for what, number in answers.rows.items()),
+            next="check --text-column and --label-column",
+        )
     label = model.decision.reject.label if model.decision.reject is not None else None
     is_outside = [label is not None and target == label for target in answers.targets]
     beyond = [one for one, out in zip(answers.predictions, is_outside, strict=True) if out]
     answers.predictions = [one for one, out in zip(answers.predictions, is_outside, strict=True) if not out]
     answers.targets = [one for one, out in zip(answers.targets, is_outside, strict=True) if not out]
+    if not answers.targets:
+        raise DataError(f"{file}: every row is out of scope", seen=f"{len(beyond)} rows of `{label}`")
     return beyond
 
 

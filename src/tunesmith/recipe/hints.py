@@ -22,11 +22,8 @@ LATER: Mapping[str, str] = {
     "release": "releases with approval",
     "track": "outside trackers",
     "policy": "data policies",
-    "data.augment": "augmentation",
     "data.label": "weak labelling",
-    "evaluate.robustness": "the robustness suite",
     "evaluate.forgetting": "the forgetting suite",
-    "evaluate.fairness": "the fairness suite",
 }
 """Sections of later versions: refused by name, so that nobody believes they did something."""
 

@@ -91,7 +91,7 @@ class DataSection(Config):
     """The language of every text, counted, written to a column, and kept or not; `{}` counts and writes. Null: not
     looked at."""
     contamination: Annotated[ContaminationConfig | None, Gathered] = ContaminationConfig()
-    """Rows of train and validation that repeat a test row, or hold it, are removed and counted. Null: only equal ones."""
+    """Rows of train and validation that repeat or hold a test row are removed and counted. Null: only equal ones."""
     label_errors: Annotated[LabelErrorsConfig | None, Gathered] = None
     """Looks for rows of `classify` whose label is likely wrong, and lists or removes them; `{}` turns it on with its
     defaults. Null: not looked for."""

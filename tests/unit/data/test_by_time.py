@@ -62,7 +62,7 @@ def test_a_column_that_is_no_date_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"30 of 50 values are no date[\s\S]*`last week`[\s\S]*normalise") as caught:
         prepare(tmp_path / "a", source, split={"by_time": "created"})
     assert "kind: date" in str(caught.value.next)
-    with pytest.raises(RecipeError, match="`split.by_time` names the column `creatd`"):
+    with pytest.raises(RecipeError, match=r"`split\.by_time` names the column `creatd`"):
         prepare(tmp_path / "b", source, split={"by_time": "creatd"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,28 +72,8 @@ def test_a_run_of_characters_does_not_reach_into_the_next_text() -> None:
 
 def test_struck_keys_are_found_among_sound_texts() -> None:
     draw = random.Random(0)
-    words = [
-        "please",
-        "tell",
-        "me",
-        "where",
-        "my",
-        "new",
-        "card",
-        "is",
-        "and",
-        "why",
-        "the",
-        "last",
-        "payment",
-        "from",
-        "my",
-        "account",
-        "was",
-        "not",
-        "shown",
-        "today",
-    ]
+    sentence = "please tell me where my new card is and why the last payment from my account was not shown today"
+    words = re.findall(r"\w+", sentence)
     sound = [" ".join(draw.choice(words) for _ in range(8)) for _ in range(600)]
     noise = ["".join(draw.choice("asdfghjklqwertyuiopzxcvbnm ") for _ in range(40)) for _ in range(20)]
     found = caught([*sound, *noise], **OFF | {"gibberish": 6.0})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evaluation_fakes import FakeContext
+from tests.unit.evaluation.evaluation_fakes import FakeContext
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from evaluation_fakes import FakeContext, artifact
 from safetensors.numpy import save_file
-from test_evaluate_stage import FakeEngine, FakeStream
+from tests.unit.evaluation.evaluation_fakes import FakeContext, artifact
+from tests.unit.evaluation.test_evaluate_stage import FakeEngine, FakeStream
 
 from tunesmith.core.engine import Answer, Request
 from tunesmith.evaluation.baselines.stage import Baselines

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from evaluation_fakes import FakeContext, artifact, write_splits
 from safetensors.numpy import save_file
+from tests.unit.evaluation.evaluation_fakes import FakeContext, artifact, write_splits
 
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.evaluation.baselines.base_centroid import BaseCentroid

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from evaluation_fakes import FakeContext, artifact, write_splits
+from tests.unit.evaluation.evaluation_fakes import FakeContext, artifact, write_splits
 
 from tunesmith.core.engine import Answer, Request
 from tunesmith.core.errors import DataError

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from evaluation_fakes import FakeContext, artifact, write_splits
+from tests.unit.evaluation.evaluation_fakes import FakeContext, artifact, write_splits
 
 from tunesmith.core.engine import Answer, Request
 from tunesmith.core.errors import DataError, RecipeError, StepError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation_fakes import FakeContext, artifact, write_splits
+from tests.unit.evaluation.evaluation_fakes import FakeContext, artifact, write_splits
 
 from tunesmith.core.engine import Answer, Request
 from tunesmith.core.errors import DataError

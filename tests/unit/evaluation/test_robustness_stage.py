@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from evaluation_fakes import FakeContext, artifact, write_splits
+from tests.unit.evaluation.evaluation_fakes import FakeContext, artifact, write_splits
 
 from tunesmith.core.engine import Answer, Request
 from tunesmith.evaluation.measures_config import RobustnessConfig, RobustnessStageConfig

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from report_views import classify_view, regress_view
+from tests.unit.reporting.report_views import classify_view, regress_view
 
 from tunesmith.evaluation.calibration import label_calibration, number_intervals
 from tunesmith.evaluation.curves import label_curves

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from measure_views import measured_numbers, measured_view
-from report_views import classify_view
+from tests.unit.reporting.measure_views import measured_numbers, measured_view
+from tests.unit.reporting.report_views import classify_view
 
 from tunesmith.reporting.report import render
 from tunesmith.reporting.sections.calibration import Calibration, NumberIntervals, calibration_of
