@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -16,24 +15,18 @@ from pydantic_core import PydanticUndefined
 from tunesmith.core import wiring
 from tunesmith.core.config import Config
 from tunesmith.evaluation.config import BASELINES
+from tunesmith.evaluation.criteria import CRITERIA
 from tunesmith.metrics import table
-from tunesmith.recipe import aliases, schema
+from tunesmith.recipe import aliases, outline, schema
+from tunesmith.recipe.outline import Section
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.recipe.yaml_write import flow
 from tunesmith.training.vetted import MOST_EPOCHS, VETTED
 
-UNIONS: dict[str, wiring.Table] = {
-    "data.sources": "source",
-    "data.joins.table": "source",
-    "train.method": "method",
-    "train.trainable": "trainable",
-    "train.optimizer": "optimizer",
-}
-"""The fields that name a kind of the wiring table."""
-
 HEAD = """# The recipe
 
-Made by `python -m tunesmith.recipe.reference` from the classes that read a recipe: do not edit.
+Made by `python -m tunesmith.recipe.reference` from the classes that read a recipe: do not edit. Whole recipes for usual
+tasks are in the [cookbook](cookbook.md).
 
 A recipe is one YAML file. The smallest one names the task and a source:
 
@@ -44,35 +37,118 @@ data:
     - {kind: csv, path: tickets.csv, columns: {text: message, label: intent}}
 ```
 
+Everything else has a default. One that says more:
+
+```yaml
+name: support-intents                # what the model is called
+task: classify
+data:
+  sources:
+    - name: export
+      kind: csv
+      path: tickets.csv
+      columns: {text: message, label: intent, subject: customer_id}
+  rules:
+    - {column: text, min_chars: 3}   # shorter texts go to quarantine
+  split: {validation: 0.1, test: 0.2, group_by: subject}
+model: embedded
+train:
+  trainable: lora                    # short for {kind: lora}
+  optimizer: {kind: adamw, lr: 5e-4}
+  early_stopping: {patience: 2}
+gate:
+  f1_macro: {better_than: [majority, tfidf]}
+  accuracy: {at_least: 0.85}
+```
+
 - YAML is read by the 1.2 core schema: `2e-4` is a number, `no` and `on` are texts, `012` is 12; a key may stand once.
 - Relative paths count from the recipe's folder. `${env:NAME}` is read from the environment where a key says so (`url`),
   when it is used; recipes that are stored keep the reference.
-- A bare name stands for its kind: `optimizer: sgd` is `optimizer: {kind: sgd}`.
+- A bare name stands for its kind: `optimizer: sgd` is `optimizer: {kind: sgd}`. `data.sources[kind: csv]` below means
+  an item of `data.sources` whose `kind` is `csv`.
 - `--set train.optimizer.lr=1e-4` overrides a value; `--set data.sources.export.path=new.csv` names a source by its
   name.
 """
 
+AFTER = ("The vetted settings", "Baselines and metrics", "What a gate may ask", "Keys of other tools")
+"""The headings behind the sections."""
+
+KEYS = "| key | value | default | meaning |\n| --- | --- | --- | --- |"
+
 
 def render() -> str:
     """The whole page as Markdown."""
-    return "\n".join([HEAD, *_sections(), *_vetted(), *_evaluation(), *_aliases()]).rstrip() + "\n"
+    found = outline.sections(Recipe)
+    lines = [HEAD, *_contents(found)]
+    for section in found:
+        lines += _section(section, {one.classes: one for one in found})
+    lines += [*_vetted(), *_evaluation(), *_criteria(), *_aliases()]
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _sections() -> Iterator[str]:
-    for path, config in schema.sections(Recipe):
-        table_name = UNIONS.get(path)
-        kind = schema.kind_of(config) if table_name else None
-        title = f"`{path}`" if path else "The top level"
-        yield f"## {title}{f', kind `{kind}`' if kind else ''}\n"
-        yield f"{' '.join((inspect.getdoc(config) or '').split())}\n"
-        fields = [(key, field) for key, field in config.model_fields.items() if key != "kind" or kind is None]
-        if fields:
-            yield "| key | value | default | meaning |\n| --- | --- | --- | --- |"
-        for key, field in fields:
-            # The loader names a source that has no name.
-            default = f"`{kind}-1`, `{kind}-2`, …" if (path, key) == ("data.sources", "name") else _default(field)
-            yield f"| `{key}` | {_cell(schema.words(field))} | {_cell(default)} | {_cell(field.description)} |"
-        yield ""
+def _contents(found: list[Section]) -> Iterator[str]:
+    yield "## Contents\n"
+    for key, (first, *below) in outline.by_key(found):
+        links = [_link(one.path.removeprefix(f"{key}."), one.path) for one in below]
+        if not key:
+            yield "- [The top level](#the-top-level)"
+        elif first.is_union or below:
+            yield f"- **{_link(key, first.path)}**: {' · '.join(links)}" if below else f"- **{_link(key, first.path)}**"
+        else:
+            yield f"- **{_link(key, first.path)}**"
+    for heading in AFTER:
+        yield f"- [{heading}](#{outline.anchor(heading)})"
+    yield ""
+
+
+def _section(section: Section, known: dict[tuple[type[Config], ...], Section]) -> Iterator[str]:
+    depth = "###" if "." in section.path else "##"
+    yield f"{depth} `{section.path}`\n" if section.path else f"{depth} The top level\n"
+    if not section.is_union:
+        (config,) = section.classes
+        yield f"{section.doc(config)}\n"
+        yield from _keys(section, config, section.own(config), known)
+        return
+    yield f"{section.about}\n"
+    yield "| one of | what it is |\n| --- | --- |"
+    for config in section.classes:
+        name = outline.label(config)
+        words = section.doc(config)
+        yield f"| {_link(name, section.heading(config)) if section.own(config) else f'`{name}`'} | {_cell(words)} |"
+    yield ""
+    if shared := section.shared():
+        yield "All of them have these keys:\n"
+        yield from _keys(section, section.classes[0], shared, known)
+    for config in section.classes:
+        if own := section.own(config):
+            yield f"{depth}# `{section.heading(config)}`\n"
+            yield f"{section.doc(config)}\n"
+            yield from _keys(section, config, own, known)
+
+
+def _keys(
+    section: Section, config: type[Config], keys: list[str], known: dict[tuple[type[Config], ...], Section]
+) -> Iterator[str]:
+    if not keys:
+        return
+    yield KEYS
+    for key in keys:
+        field = config.model_fields[key]
+        # The loader names a source that has no name.
+        default = "its kind and a number" if (section.path, key) == ("data.sources", "name") else _default(field)
+        there = known.get(tuple(schema.configs_in(field.annotation)))
+        here = f"{section.path}.{key}" if section.path else key
+        words, value = _cell(field.description), schema.words(field)
+        if there is not None and there.path != here:
+            value = (
+                f"any of {_link(there.path, there.path)}" if there.is_union else f"as {_link(there.path, there.path)}"
+            )
+        yield f"| {_link(key, there.path) if there else f'`{key}`'} | {_cell(value)} | {_cell(default)} | {words} |"
+    yield ""
+
+
+def _link(words: str, heading: str) -> str:
+    return f"[`{words}`](#{outline.anchor(heading)})"
 
 
 def _default(field: FieldInfo) -> str:
@@ -83,7 +159,7 @@ def _default(field: FieldInfo) -> str:
         return "required"
     if isinstance(value, Config):
         kind = schema.kind_of(type(value))
-        return f"`{kind}`" if kind and len(schema.configs_in(field.annotation)) > 1 else "see its own table"
+        return f"`{kind}`" if kind and len(schema.configs_in(field.annotation)) > 1 else "its defaults"
     return f"`{flow(value)}`"
 
 
@@ -113,8 +189,18 @@ def _evaluation() -> Iterator[str]:
     yield ""
     yield "`gate` and `train.early_stopping.metric` name metrics by these names (`early_stopping` also `loss`).\n"
     for task in BASELINES:
-        names = tuple(name for name, metric in table.METRICS.items() if metric.task == task)
+        names = tuple(table.of_task(task))
         yield f"- `{task}`: {', '.join(f'`{name}`' for name in names)}; the main one is `{table.PRIMARY[task]}`."
+    yield ""
+
+
+def _criteria() -> Iterator[str]:
+    yield "## What a gate may ask\n"
+    yield "Beside the metrics above; asking for one has it measured.\n"
+    yield "| criterion | tasks | what it is |\n| --- | --- | --- |"
+    for name, one in CRITERIA.items():
+        tasks = ", ".join(f"`{task}`" for task in BASELINES if task in one.tasks)
+        yield f"| `{name}` | {tasks} | {_cell(one.doc)} |"
     yield ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
@@ -13,7 +14,15 @@ from tunesmith.core.config import Config
 from tunesmith.recipe.yaml12 import Path
 from tunesmith.recipe.yaml_write import flow
 
-WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null", Any: "any value"}
+WORDS = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    date: "date like `2024-03-01`",
+    type(None): "null",
+    Any: "any value",
+}
 BOUNDS: tuple[tuple[type, str, str], ...] = (
     (Ge, "ge", "≥"),
     (Gt, "gt", ">"),
@@ -129,6 +138,8 @@ def _words(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Config):
         kind = kind_of(annotation)
         return f"`{kind}`" if kind else "table of keys"
+    if annotation is type(None):
+        return WORDS[annotation]
     name = WORDS.get(annotation) or ("path" if getattr(annotation, "__name__", "") == "Path" else str(annotation))
     return f"{name} {bounds}".strip()
 
