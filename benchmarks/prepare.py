@@ -238,7 +238,7 @@ def measured_near(num: int) -> dict[str, Any]:
     """Times, recall and precision of both searches over the same texts."""
     from importlib import metadata
 
-    from tunesmith.data.near import NUM_HASHES, num_bands
+    from tunesmith.data.near_keys import NUM_HASHES, num_bands
 
     assert NUM_HASHES == NUM_PERMUTATIONS
     bands = num_bands(THRESHOLD)

@@ -1,67 +1,45 @@
-"""Texts that are nearly the same: MinHash finds candidates, the true Jaccard similarity decides."""
+"""Texts that are nearly the same: shared keys find candidates, the true Jaccard similarity decides."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tunesmith.data.tokens import SEED, split
+from tunesmith.data.near_keys import keys
+from tunesmith.data.near_sets import Hashes, Places, Sets, sets_of
 
-Hashes = NDArray[np.uint64]
-
-NUM_HASHES = 128
-# Odd, so that multiplying loses nothing (the golden ratio as a 64-bit fraction).
-_MIX = np.uint64(0x9E3779B97F4A7C15)
-CHUNK_ROWS = 100_000
-DIGEST_ROWS = 10_000
-RECALL = 0.999
-MIN_WORDS = 4
-"""Shorter texts are never nearly the same: one word is too much of them."""
-ORDERED_BELOW_WORDS = 10
-"""Shorter texts are compared by pairs of neighbouring words, so that "from A to B" is not "from B to A"; texts of
-scripts without spaces always, by pairs of characters."""
 MAX_BUCKET = 200
-"""Earlier texts a text is compared with in one band: bounds the time on tables of templates, at the cost of recall."""
-
-
-def num_bands(threshold: float) -> int:
-    """The fewest bands of MinHash values by which pairs at the threshold are found with 99.9 % probability."""
-    for rows in (16, 8, 4, 2):
-        bands = NUM_HASHES // rows
-        if 1 - (1 - threshold**rows) ** bands >= RECALL:
-            return bands
-    return NUM_HASHES
+"""Earlier texts a text is compared with by one key: bounds the time on tables of templates, at the cost of recall."""
 
 
 class NearTexts:
-    """The texts of a column that share a band of MinHash values with another one."""
+    """The texts of a column that share a key with another one."""
 
     def __init__(self, texts: pl.Series, threshold: float) -> None:
         self.threshold = threshold
-        bands = num_bands(threshold)
-        hashes, counts = _shingles(texts)
-        rows = np.flatnonzero(counts)
-        flags = _flags(hashes, _offsets(counts[rows]), threshold, bands)
-        is_candidate = np.zeros(len(counts), dtype=bool)
-        is_candidate[rows[flags]] = True
-        self._hashes = hashes[np.repeat(is_candidate, counts)]
-        self._offsets = _offsets(counts[is_candidate])
+        sets = sets_of(texts)
+        rows, groups = _shared(*keys(sets, threshold))
+        is_candidate = np.zeros(len(texts), dtype=bool)
+        is_candidate[rows] = True
+        self._sets = sets.only(is_candidate)
+        self._starts = self._sets.starts
         self.candidates: list[int] = np.flatnonzero(is_candidate).tolist()
         """The rows that may be nearly the same as another one."""
         self._place = {row: place for place, row in enumerate(self.candidates)}
-        self._bands = _band_keys(self._hashes, self._offsets, bands)
-        self._shingles = lru_cache(maxsize=CHUNK_ROWS)(self._read_shingles)
+        places = (np.cumsum(is_candidate) - 1)[rows]
+        self._ends = np.searchsorted(places, np.arange(len(self.candidates) + 1)).tolist()
+        self._groups: list[int] = groups.tolist()
+        self._known = _neighbours(self._sets, places, groups, threshold)
 
     def similarity(self, row: int, other: int) -> float:
         """The Jaccard similarity of two candidates."""
-        a, b = self._shingles(row), self._shingles(other)
-        shared = len(a & b)
-        return shared / (len(a) + len(b) - shared)
+        one, another = self._hashes(self._place[row]), self._hashes(self._place[other])
+        shared = len(np.intersect1d(one, another, assume_unique=True))
+        return shared / (len(one) + len(another) - shared)
 
     def repeats(self, order: Iterable[int], is_repeat: Callable[[int, int], bool]) -> dict[int, int]:
         """The candidates that repeat an earlier one of the order, each with that row; only pairs for which
@@ -85,82 +63,68 @@ class NearTexts:
         found = {row: self._match(row, buckets, None) for row in rows if row in self._place}
         return {row: other for row, other in found.items() if other is not None}
 
+    def _keys(self, row: int) -> list[int]:
+        place = self._place[row]
+        return self._groups[self._ends[place] : self._ends[place + 1]]
+
     def _add(self, row: int, buckets: dict[int, list[int]]) -> None:
-        for key in self._bands[self._place[row]].tolist():
-            if len(buckets[key]) < MAX_BUCKET:
-                buckets[key].append(row)
+        for key in self._keys(row):
+            bucket = buckets[key]
+            if len(bucket) < MAX_BUCKET:
+                bucket.append(row)
 
     def _match(
         self, row: int, buckets: dict[int, list[int]], is_repeat: Callable[[int, int], bool] | None
     ) -> int | None:
         seen: set[int] = set()
-        for key in self._bands[self._place[row]].tolist():
+        for key in self._keys(row):
             for other in buckets.get(key, ()):
                 if other in seen:
                     continue
                 seen.add(other)
-                counts = is_repeat is None or is_repeat(row, other)
-                if counts and self.similarity(row, other) >= self.threshold:
+                if (is_repeat is None or is_repeat(row, other)) and self._is_near(row, other):
                     return other
         return None
 
-    def _read_shingles(self, row: int) -> frozenset[int]:
-        place = self._place[row]
-        return frozenset(self._hashes[self._offsets[place] : self._offsets[place + 1]].tolist())
+    def _is_near(self, row: int, other: int) -> bool:
+        low, high = (row, other) if row < other else (other, row)
+        code = self._place[low] * len(self.candidates) + self._place[high]
+        known = self._known.get(code)
+        if known is None:
+            known = self._known[code] = self.similarity(row, other) >= self.threshold
+        return known
+
+    def _hashes(self, place: int) -> Hashes:
+        start = self._starts[place]
+        return self._sets.hashes[start : start + self._sets.counts[place]]
 
 
-def _shingles(texts: pl.Series) -> tuple[Hashes, NDArray[np.int64]]:
-    """The hashes of every text's shingles, flat, and how many each text has: none for texts of too few words."""
-    hashes, counts = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for start in range(0, len(texts), CHUNK_ROWS):
-        words, is_unspaced = split(texts.slice(start, CHUNK_ROWS))
-        lengths = words.list.len().to_numpy().astype(np.int64)
-        words = words.filter(pl.Series(lengths >= MIN_WORDS))
-        word = words.explode().hash(seed=SEED).to_numpy()
-        length = lengths[lengths >= MIN_WORDS]
-        # A character says far less than a word: its neighbour always belongs to it.
-        in_pairs = (lengths < ORDERED_BELOW_WORDS) | is_unspaced
-        is_ordered = np.repeat(in_pairs[lengths >= MIN_WORDS], length)
-        is_last = np.zeros(len(word), dtype=bool)
-        is_last[np.cumsum(length) - 1] = True
-        pair = word * _MIX ^ np.roll(word, -1)
-        hashes.append(np.where(is_ordered, pair, word)[~(is_ordered & is_last)])
-        lengths[lengths < MIN_WORDS] = 0
-        lengths[(lengths > 0) & in_pairs] -= 1
-        counts.append(lengths)
-    return np.concatenate(hashes), np.concatenate(counts)
+def _shared(rows: Places, values: Hashes) -> tuple[Places, Places]:
+    """Rows and keys that another row has too, in the order of the rows; keys as numbers from 0."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    is_same = np.zeros(len(values) + 1, dtype=bool)
+    is_same[1:-1] = ordered[1:] == ordered[:-1]
+    is_shared = is_same[1:] | is_same[:-1]
+    group = np.empty(len(values), dtype=np.int64)
+    group[order] = np.cumsum(~is_same[:-1]) - 1
+    kept = np.zeros(len(values), dtype=bool)
+    kept[order] = is_shared
+    return rows[kept], group[kept]
 
 
-def _offsets(counts: NDArray[np.int64]) -> NDArray[np.uint64]:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
-
-
-def _flags(hashes: Hashes, offsets: NDArray[np.uint64], threshold: float, bands: int) -> NDArray[np.bool_]:
-    """Whether each text shares a band with another one."""
-    if len(offsets) == 1:
-        return np.zeros(0, dtype=bool)
-    import rensa
-
-    digests = rensa.RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, NUM_HASHES, SEED)
-    index = rensa.RMinHashLSH(threshold, NUM_HASHES, bands)
-    return np.asarray(index.query_duplicate_flags_matrix_one_shot(digests), dtype=bool)
-
-
-def _band_keys(hashes: Hashes, offsets: NDArray[np.uint64], bands: int) -> Hashes:
-    """One number for each text and band: equal where all MinHash values of the band are equal."""
-    keys = np.empty((len(offsets) - 1, bands), dtype=np.uint64)
-    if len(keys):
-        import rensa
-
-        for start in range(0, len(keys), DIGEST_ROWS):
-            part = offsets[start : start + DIGEST_ROWS + 1]
-            inside = hashes[part[0] : part[-1]]
-            digests = rensa.RMinHash.digest_matrix_from_flat_token_hashes(inside, part - part[0], NUM_HASHES, SEED)
-            values = np.asarray(digests.to_rows(), dtype=np.uint64).reshape(len(part) - 1, bands, -1)
-            # A colliding key only costs a comparison: the similarity decides.
-            key = np.broadcast_to(np.arange(bands, dtype=np.uint64), values.shape[:2])
-            for i in range(values.shape[2]):
-                key = (key ^ values[:, :, i]) * _MIX
-                key ^= key >> np.uint64(29)
-            keys[start : start + DIGEST_ROWS] = key
-    return keys
+def _neighbours(sets: Sets, places: Places, groups: Places, threshold: float) -> dict[int, bool]:
+    """Whether the likeliest pairs are near, all at once: each candidate with the first and the last one before it that
+    share a key. The others are compared when they are asked for."""
+    order = np.argsort(groups, kind="stable")
+    place, group = places[order], groups[order]
+    is_next = np.zeros(len(group), dtype=bool)
+    is_next[1:] = group[1:] == group[:-1]
+    starts: NDArray[np.int64] = np.maximum.accumulate(np.where(is_next, 0, np.arange(len(group))))
+    after = np.flatnonzero(is_next)
+    num = len(sets.counts)
+    codes = np.unique(
+        np.concatenate([place[after - 1] * num + place[after], place[starts[after]] * num + place[after]])
+    )
+    near = sets.similarities(codes // max(1, num), codes % max(1, num)) >= threshold
+    return dict(zip(codes.tolist(), near.tolist(), strict=True))

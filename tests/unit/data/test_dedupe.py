@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data.dedupe import remove_exact, remove_leaks, remove_near, remove_shared_groups, with_key
-from tunesmith.data.near import NearTexts, num_bands
+from tunesmith.data.near import NearTexts
+from tunesmith.data.near_keys import num_bands
 from tunesmith.data.sift import Sifted
 
 WORDS = [f"w{i}" for i in range(3000)]
