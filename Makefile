@@ -29,7 +29,7 @@ demo: $(VENV)/.runtime  ## Set up and run the main job on the example, from raw 
 	$(BIN)/tunesmith demo $(DEMO)
 
 test: $(VENV)/.dev  ## Set up and run the tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 check: $(VENV)/.dev  ## Lint, types, import directions
 	$(BIN)/ruff check .
