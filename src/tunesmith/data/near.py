@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tunesmith.data.near_keys import keys
-from tunesmith.data.near_sets import Hashes, Places, Sets, sets_of
+from tunesmith.data.near_sets import Hashes, Places, Sets, ranges, sets_of
 
 MAX_BUCKET = 200
 """Earlier texts a text is compared with by one key: bounds the time on tables of templates, at the cost of recall."""
@@ -37,9 +37,7 @@ class NearTexts:
 
     def similarity(self, row: int, other: int) -> float:
         """The Jaccard similarity of two candidates."""
-        one, another = self._hashes(self._place[row]), self._hashes(self._place[other])
-        shared = len(np.intersect1d(one, another, assume_unique=True))
-        return shared / (len(one) + len(another) - shared)
+        return float(self._similarities(row, [other])[0])
 
     def repeats(self, order: Iterable[int], is_repeat: Callable[[int, int], bool]) -> dict[int, int]:
         """The candidates that repeat an earlier one of the order, each with that row; only pairs for which
@@ -78,25 +76,38 @@ class NearTexts:
     ) -> int | None:
         seen: set[int] = set()
         for key in self._keys(row):
+            unknown = []
             for other in buckets.get(key, ()):
                 if other in seen:
                     continue
                 seen.add(other)
-                if (is_repeat is None or is_repeat(row, other)) and self._is_near(row, other):
+                if is_repeat is not None and not is_repeat(row, other):
+                    continue
+                known = self._known.get(self._code(row, other))
+                if known:
                     return other
+                if known is None:
+                    unknown.append(other)
+            if unknown:
+                near = np.flatnonzero(self._similarities(row, unknown) >= self.threshold)
+                if len(near):
+                    return unknown[int(near[0])]
         return None
 
-    def _is_near(self, row: int, other: int) -> bool:
+    def _code(self, row: int, other: int) -> int:
         low, high = (row, other) if row < other else (other, row)
-        code = self._place[low] * len(self.candidates) + self._place[high]
-        known = self._known.get(code)
-        if known is None:
-            known = self._known[code] = self.similarity(row, other) >= self.threshold
-        return known
+        return self._place[low] * len(self.candidates) + self._place[high]
 
-    def _hashes(self, place: int) -> Hashes:
+    def _similarities(self, row: int, others: list[int]) -> NDArray[np.float64]:
+        place = self._place[row]
         start = self._starts[place]
-        return self._sets.hashes[start : start + self._sets.counts[place]]
+        one = self._sets.hashes[start : start + self._sets.counts[place]]
+        places = np.array([self._place[other] for other in others])
+        counts = self._sets.counts[places]
+        inside = self._sets.hashes[ranges(self._starts[places], counts)]
+        found = np.minimum(np.searchsorted(one, inside), len(one) - 1)
+        shared = np.add.reduceat(one[found] == inside, np.cumsum(counts) - counts, dtype=np.int64)
+        return np.asarray(shared / (len(one) + counts - shared))
 
 
 def _shared(rows: Places, values: Hashes) -> tuple[Places, Places]:
