@@ -70,6 +70,7 @@ def check_gate(gate: Mapping[str, GateRule], task: Task, baselines: Sequence[str
         criteria.check_known(metric, task)
         if metric in criteria.CRITERIA:
             criteria.check_rule(metric, bool(rule.better_than), rule.confidence)
+        criteria.check_reachable(metric, task, rule.at_least, rule.at_most)
         for name in rule.better_than:
             if name not in baselines:
                 near = difflib.get_close_matches(name, baselines, n=1)

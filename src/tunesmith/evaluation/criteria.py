@@ -94,3 +94,42 @@ def check_rule(name: str, compares: bool, confidence: float | None, measured_wit
             allowed=f"{measured_with:g}",
             next="set `evaluate.confidence`, or write the same here",
         )
+
+
+_INFINITY = float("inf")
+_NUMBERS = {"r2": (-_INFINITY, 1.0), "pearson": (-1.0, 1.0), "spearman": (-1.0, 1.0)}
+_SHARES = ("calibration_error", "auroc_macro", "average_precision_macro", "selection_gap")
+
+
+def reach(name: str, task: str) -> tuple[float, float]:
+    """The least and the largest value that a metric or criterion of a task can have."""
+    if name in CRITERIA and name not in _SHARES:
+        # Those of groups and perturbed texts are in units of the metric they watch.
+        watches = CRITERIA[name].measure in ("fairness", "robustness")
+        return (0.0, 1.0) if watches and task != "regress" else (-_INFINITY if watches else 0.0, _INFINITY)
+    return (0.0, 1.0) if task != "regress" or name in _SHARES else _NUMBERS.get(name, (0.0, _INFINITY))
+
+
+def check_reachable(name: str, task: str, at_least: float | None, at_most: float | None) -> None:
+    """Refuse a limit that no model can meet: everything before the gate would be for nothing.
+
+    Raises: RecipeError with the values there can be.
+    """
+    least, most = reach(name, task)
+    wrong = None
+    if at_least is not None and at_least > most:
+        wrong = f"at_least: {at_least:g}"
+    elif at_most is not None and at_most < least:
+        wrong = f"at_most: {at_most:g}"
+    elif at_least is not None and at_most is not None and at_least > at_most:
+        wrong = f"at_least: {at_least:g}, at_most: {at_most:g}"
+    if wrong is not None:
+        ends = [f"{words} {end:g}" for words, end in (("from", least), ("to", most)) if abs(end) < _INFINITY]
+        raise RecipeError(
+            f"no model can meet `gate.{name}`",
+            seen=wrong,
+            allowed=f"`{name}` goes {' '.join(ends)}" if ends else None,
+            next=f"did you mean {at_least / 100:g}? Shares are written from 0 to 1"
+            if at_least is not None and most == 1.0 and 1 < at_least <= 100
+            else None,
+        )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
@@ -26,6 +27,12 @@ LATER: Mapping[str, str] = {
     "evaluate.forgetting": "the forgetting suite",
 }
 """Sections of later versions: refused by name, so that nobody believes they did something."""
+
+MISFIT = "does not fit"
+"""How the problem of a value of the wrong shape ends; anything more precise takes its place."""
+
+ENTRIES = "table text → "
+"""How the words of a table begin whose keys are the user's own."""
 
 NEAR = 0.72
 """How alike a wrong key and a known one must be before the known one is offered ahead of other places."""
@@ -56,11 +63,12 @@ def _path(location: Sequence[str | int], data: Any) -> Path:
 
 def _without_outer(found: list[Problem]) -> list[Problem]:
     """Leave out "this table does not fit" where something inside of it is reported; one problem a place and text."""
-    return [
-        one
-        for one in found
-        if not (one.what.endswith("does not fit") and any(_is_inside(other.path, one.path) for other in found))
-    ]
+    return [one for one in found if not (one.what.endswith(MISFIT) and any(_says_more(other, one) for other in found))]
+
+
+def _says_more(other: Problem, one: Problem) -> bool:
+    """Whether it is about something inside of the same value, or about that value in words of its own."""
+    return _is_inside(other.path, one.path) or (other.path == one.path and not other.what.endswith(MISFIT))
 
 
 def _is_inside(inner: Path, outer: Path) -> bool:
@@ -87,9 +95,7 @@ class _Detail:
         if self.type == "missing":
             return [self._missing(str(self.location[-1]))]
         if self.type in ("union_tag_not_found", "union_tag_invalid"):
-            kinds = [kind for one in self._classes() if (kind := schema.kind_of(one))]
-            what = f"`{dotted(self.path)}` does not say of which `kind` it is"
-            return [Problem(self.path, what, shown(self.value), ", ".join(kinds), f"add `kind: {kinds[0]}`")]
+            return [self._no_kind()]
         if self.type == "value_error":
             return [Problem(self.path, str(self.context["error"]), None if self._is_table() else shown(self.value))]
         return [self._does_not_fit(), *_hidden_aliases(self.path, self.value)]
@@ -107,14 +113,54 @@ class _Detail:
         doc = classes[0].model_fields[key].description if classes else None
         return Problem(self.path, f"`{where}` is missing", None, allowed, doc and " ".join(doc.split()))
 
+    def _no_kind(self) -> Problem:
+        kinds = [kind for one in self._classes() for kind in schema.kinds_of(one)]
+        kind = self.value.get("kind") if isinstance(self.value, dict) else None
+        if not isinstance(kind, str):
+            what = f"`{dotted(self.path)}` does not say of which `kind` it is"
+            return Problem(self.path, what, shown(self.value), ", ".join(kinds), f"add `kind: {kinds[0]}`")
+        what = f"`{dotted(self.path)}` has no kind `{kind}`"
+        return Problem(self.path, what, kind, ", ".join(kinds), _near(kind, kinds))
+
     def _does_not_fit(self) -> Problem:
         field = schema.field_at(self.root, self.data, self.path)
-        allowed = schema.words(field) if field is not None else self.message
         where = dotted(self.path)
+        if field is not None and where:
+            return self._misfit(field)
+        allowed = self.message
         if not where:
             return Problem((), "a recipe is a table of keys", shown(self.value), "task, data, model, train, …")
+        return Problem(self.path, f"`{where}` {MISFIT}", shown(self.value), allowed)
+
+    def _misfit(self, field: FieldInfo) -> Problem:
+        """A value of the wrong shape: what the field takes, and how this value may have been meant."""
+        where, key, allowed = dotted(self.path), str(self.path[-1]), schema.words(field)
+        configs = schema.configs_in(field.annotation)
+        if allowed.startswith(ENTRIES) and self._is_entry():
+            allowed = allowed.removeprefix(ENTRIES)
         way_out = f"leave `{where}` out for its default" if self.value is None else None
-        return Problem(self.path, f"`{where}` does not fit", shown(self.value), allowed, way_out)
+        if isinstance(self.value, str | int | float) and not isinstance(self.value, bool):
+            kinds = [kind for one in configs for kind in schema.kinds_of(one)]
+            if allowed.startswith("list of"):
+                way_out = f"write `{key}: [{shown(self.value)}]`"
+            elif kinds:
+                way_out = _near(str(self.value), kinds)
+            elif len(configs) == 1:
+                keys = list(configs[0].model_fields)
+                needed = [name for name, one in configs[0].model_fields.items() if one.is_required()] or keys[:1]
+                allowed = f"{allowed}; its keys are {', '.join(keys)}"
+                way_out = f"write `{key}: {{{', '.join(f'{name}: …' for name in needed)}}}`"
+        return Problem(self.path, f"`{where}` {MISFIT}", shown(self.value), allowed, way_out)
+
+    def _is_entry(self) -> bool:
+        """Whether the value is one entry of a table whose keys are the user's own."""
+        owners = schema.classes_at(self.root, self.data, self.path[:-1])
+        return not any(self.path[-1] in one.model_fields for one in owners)
+
+
+def _near(word: str, known: Sequence[str]) -> str | None:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean `{near[0]}`?" if near else None
 
 
 def _unknown_key(path: Path, data: Any, root: type[Config], location: Sequence[str | int]) -> Iterator[Problem]:
@@ -137,7 +183,8 @@ def _unknown_key(path: Path, data: Any, root: type[Config], location: Sequence[s
         yield _aliased(path, alias, value)
         return
     problem = Problem(path, f"there is no key `{where}`", key, ", ".join(known))
-    if near := difflib.get_close_matches(key, known, n=1, cutoff=NEAR):
+    parts = [one for one in known if key in one.split("_")]
+    if near := difflib.get_close_matches(key, known, n=1, cutoff=NEAR) or parts[:1]:
         yield replace(problem, next=f"did you mean `{near[0]}`?")
     elif inside:
         yield from inside

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
@@ -40,14 +40,16 @@ class Section:
 
     def own(self, config: type[Config]) -> list[str]:
         """The keys that are this class's alone; a `kind` of one value is in the heading already."""
-        left_out = {*self.shared(), *(["kind"] if len(kinds(config)) == 1 else [])} if self.is_union else set()
+        left_out = (
+            {*self.shared(), *(["kind"] if len(schema.kinds_of(config)) == 1 else [])} if self.is_union else set()
+        )
         return [key for key in config.model_fields if key not in left_out]
 
     def doc(self, config: type[Config]) -> str:
         """What a class is, with what its `kind` says where that differs between the kinds."""
         words = " ".join((inspect.getdoc(config) or "").split())
         said = [_kind_words(one) for one in self.classes]
-        more = _kind_words(config) if self.is_union and len(kinds(config)) == 1 and len(set(said)) > 1 else ""
+        more = _kind_words(config) if self.is_union and len(schema.kinds_of(config)) == 1 and len(set(said)) > 1 else ""
         if more.startswith(words.rstrip(".")):
             return more
         return words if not more or more.rstrip(".") in words else f"{words} {more}"
@@ -71,15 +73,9 @@ def _walk(section: Section, known: dict[tuple[type[Config], ...], Section]) -> N
                 _walk(Section(path, classes, " ".join((field.description or "").split())), known)
 
 
-def kinds(config: type[Config]) -> tuple[str, ...]:
-    """The values its `kind` may have; none where it is not told by one."""
-    field = config.model_fields.get("kind")
-    return () if field is None else tuple(one for one in get_args(field.annotation) if isinstance(one, str))
-
-
 def label(config: type[Config]) -> str:
     """What tells a class of a union from the others: its kind, or the keys it must have."""
-    if names := kinds(config):
+    if names := schema.kinds_of(config):
         return f"kind: {', '.join(names)}"
     return ", ".join(key for key, field in config.model_fields.items() if field.is_required())
 

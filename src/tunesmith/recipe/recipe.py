@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, WrapValidator, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -36,7 +36,7 @@ from tunesmith.evaluation.measures_config import (
     RobustnessConfig,
     RobustnessStageConfig,
 )
-from tunesmith.governance.privacy.config import NOT_SCANNED, PrivacyConfig, PrivacyStageConfig
+from tunesmith.governance.privacy.config import NOT_SCANNED, Action, PrivacyConfig, PrivacyStageConfig
 from tunesmith.selection.config import AUTO, SelectConfig
 from tunesmith.training.config import FeaturesConfig, TrainConfig, TrainStageConfig
 from tunesmith.training.decision_config import DecisionConfig
@@ -83,7 +83,7 @@ class DataSection(Config):
     normalise: dict[str, Annotated[Normal, Gathered]] = {}  # noqa: RUF012
     """Column → how its values are written in one way; after joins. Default: none."""
     derive: dict[str, Expression] = {}  # noqa: RUF012
-    """Column → the expression it is computed by (docs/expressions.md), in this order and after `normalise`: `text` and
+    """Column → the expression it is computed by ([its functions](expressions.md)), in this order and after `normalise`: `text` and
     `label` may be derived too. Default: none."""
     noise: Annotated[NoiseConfig, Gathered] = NoiseConfig()
     """Texts that cannot be learned from: links only, struck keys, lines that repeat."""
@@ -102,7 +102,16 @@ class DataSection(Config):
     @field_validator("privacy", mode="before")
     @classmethod
     def _one_word(cls, privacy: Any) -> Any:
-        return {"on_pii": privacy} if isinstance(privacy, str) and privacy != "off" else privacy
+        if not isinstance(privacy, str) or privacy == "off":
+            return privacy
+        if privacy not in (actions := get_args(Action)):
+            raise refused(
+                "`data.privacy` in one word is what happens to personal data",
+                seen=privacy,
+                allowed=", ".join(("off", *actions)),
+                next="write `privacy: redact`, or a table with `on_pii`",
+            )
+        return {"on_pii": privacy}
 
     @field_validator("joins", mode="before")
     @classmethod

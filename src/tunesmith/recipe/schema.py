@@ -48,6 +48,12 @@ def kind_of(config: type[Config]) -> str | None:
     return field.default if field is not None and isinstance(field.default, str) else None
 
 
+def kinds_of(config: type[Config]) -> tuple[str, ...]:
+    """The values its `kind` may have; none where it is not told by one."""
+    field = config.model_fields.get("kind")
+    return () if field is None else tuple(one for one in get_args(field.annotation) if isinstance(one, str))
+
+
 def classes_at(root: type[Config], data: Any, path: Path) -> list[type[Config]]:
     """The config classes that may stand at a path; the data's `kind` decides between the members of a union."""
     classes, here = [root], data
@@ -136,8 +142,7 @@ def _words(annotation: Any, metadata: tuple[Any, ...] = ()) -> str:
     if origin is dict:
         return f"table {_words(arguments[0])} → {_words(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Config):
-        kind = kind_of(annotation)
-        return f"`{kind}`" if kind else "table of keys"
+        return " or ".join(f"`{kind}`" for kind in kinds_of(annotation)) or "table of keys"
     if annotation is type(None):
         return WORDS[annotation]
     name = WORDS.get(annotation) or ("path" if getattr(annotation, "__name__", "") == "Path" else str(annotation))

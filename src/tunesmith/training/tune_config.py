@@ -163,7 +163,9 @@ def _check_key(train: TrainConfig, task: Task, kinds: Values, key: str) -> None:
         raise RecipeError(f"`{key}` cannot be tuned: {why}", seen=key, next=f"set it under `train:`: `{name}: …`")
     if key in known or any(one.startswith(f"{key}.") for one in known):
         return
-    near = difflib.get_close_matches(key, known, n=1) or difflib.get_close_matches(f"{SECTION}.{key}", known, n=1)
+    last = key.split(".")[-1]
+    near = [one for one in known if one.split(".")[-1] == last] or difflib.get_close_matches(key, known, n=1)
+    near = near or difflib.get_close_matches(f"{SECTION}.{key}", known, n=1)
     told = "".join(f", with `{name}: {value}`" for name, value in kinds.items())
     raise RecipeError(
         f"there is no setting `{key}` to tune{told}",

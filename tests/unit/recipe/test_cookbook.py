@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tunesmith import api
-from tunesmith.data.expressions.functions import FUNCTIONS
 from tunesmith.recipe.load import load
 from tunesmith.recipe.outline import anchor
 
@@ -115,17 +114,3 @@ def test_the_page_is_one_that_leads_around() -> None:
     assert set(linked) == {anchor(heading) for heading in HEADINGS}
     for name in re.findall(r"\]\((\w+\.md)", PAGE):
         assert (DOCS / name).is_file()
-
-
-def test_every_function_is_on_the_page_of_expressions() -> None:
-    page = (DOCS / "expressions.md").read_text(encoding="utf-8")
-    assert [name for name in FUNCTIONS if f"| `{name}(" not in page] == []
-
-
-def test_the_expressions_of_that_page_can_be_read(folder: Path) -> None:
-    page = (DOCS / "expressions.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    source = "  sources: [{kind: csv, path: tickets.csv}]\n"
-    recipe = folder / "expressions.yaml"
-    recipe.write_text(f"task: classify\n{block.replace('data:', f'data:{chr(10)}{source}', 1)}", encoding="utf-8")
-    assert list(load(recipe).data.derive) == ["text", "label", "weekend", "answer_days", "has_order", "city"]

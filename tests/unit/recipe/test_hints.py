@@ -206,3 +206,39 @@ def test_every_native_path_of_an_alias_exists() -> None:
     tables = {"data.sources.columns.text": "data.sources.columns", "data.sources.columns.label": "data.sources.columns"}
     named = {tables.get(alias.native, alias.native) for alias in aliases.ALIASES.values() if alias.native}
     assert named <= known
+
+
+@pytest.mark.parametrize(
+    ("more", "what", "way_out"),
+    [
+        ("evaluate: {fairness: segment}", "`evaluate.fairness` does not fit", "write `fairness: {by: …}`"),
+        ("decision: {reject: {kep: 0.9}}", "no key `decision.reject.kep`", "did you mean `keep`?"),
+        ("tune: {space: {train.lr: [1e-5, 1e-3]}}", "no setting `train.lr`", "did you mean `train.optimizer.lr`?"),
+        ("gate: {accuracy: {at_least: 85}}", "no model can meet `gate.accuracy`", "did you mean 0.85?"),
+        ("gate: {accuracy: {at_most: -0.1}}", "no model can meet `gate.accuracy`", "goes from 0 to 1"),
+        ("gate: {latency_p95_ms: {at_least: 9, at_most: 5}}", "no model can meet", "at_least: 9, at_most: 5"),
+    ],
+)
+def test_a_usual_mistake_is_told_with_its_way_out(more: str, what: str, way_out: str) -> None:
+    told = str(refusal(f"task: classify\ndata: {{sources: [{{kind: csv, path: a}}]}}\n{more}\n"))
+    assert what in told and way_out in told
+
+
+@pytest.mark.parametrize(
+    ("more", "what", "way_out"),
+    [
+        ("augment: {methods: typos}", "`data.augment.methods` does not fit", "write `methods: [typos]`"),
+        ("privacy: redakt", "happens to personal data", "redact, pseudonymise"),
+        ("privacy: {entities: {MAIL: redact}}", "there is no kind `MAIL`", "did you mean `EMAIL`?"),
+        ("normalise: {created: dat}", "`data.normalise.created` does not fit", "did you mean `date`?"),
+    ],
+)
+def test_a_mistake_under_data_is_one_problem(more: str, what: str, way_out: str) -> None:
+    told = str(refusal(f"task: classify\ndata:\n  sources: [{{kind: csv, path: a}}]\n  {more}\n"))
+    assert what in told and way_out in told and "problems" not in told
+
+
+def test_a_kind_that_is_not_there_is_told_with_the_nearest() -> None:
+    source = "{kind: http, url: 'https://a.example/x', paging: next}"
+    told = str(refusal(f"task: classify\ndata: {{sources: [{source}]}}\n"))
+    assert "`data.sources[0].paging` has no kind `next`" in told and "did you mean `next_link`?" in told
