@@ -83,8 +83,8 @@ class DataSection(Config):
     normalise: dict[str, Annotated[Normal, Gathered]] = {}  # noqa: RUF012
     """Column → how its values are written in one way; after joins. Default: none."""
     derive: dict[str, Expression] = {}  # noqa: RUF012
-    """Column → the expression it is computed by ([its functions](expressions.md)), in this order and after `normalise`: `text` and
-    `label` may be derived too. Default: none."""
+    """Column → the expression it is computed by ([its functions](expressions.md)), in this order and after `normalise`:
+    `text` and `label` may be derived too. Default: none."""
     noise: Annotated[NoiseConfig, Gathered] = NoiseConfig()
     """Texts that cannot be learned from: links only, struck keys, lines that repeat."""
     language: Annotated[LanguageConfig | None, Gathered] = None
