@@ -45,6 +45,7 @@ journeys: $(VENV)/.dev  ## The long form of the user journeys: real data sets, t
 
 benchmarks: $(VENV)/.dev  ## Speed against the peer, in one process, alternating
 	$(BIN)/python benchmarks/encoder_full.py
+	$(BIN)/python -m benchmarks.prepare
 
 clean:           ## Remove the virtual environment and the demo
 	rm -rf $(VENV) $(DEMO)
