@@ -38,6 +38,7 @@ def _contamination(facts: Mapping[str, Any]) -> list[RenderableType]:
     for name, found in facts.get("by_test_set", {}).items():
         hits = {what: n for what, n in found.items() if what != "rows" and n}
         if hits:
-            words = f"  rows out: {figures.counts(hits)}, of {found['rows']:,} test rows ({figures.shown(name)})"
+            words = f"  {figures.count(sum(hits.values()), 'row')} left out for repeating a test row: "
+            words += f"{figures.counts(hits)} ({found['rows']:,} test rows, {figures.shown(name)})"
             lines.append(Text.assemble(("contaminated", "bold"), words))
     return lines

@@ -90,9 +90,11 @@ def _privacy(plan: Plan) -> list[Text]:
         return []
     if not found:
         return [Text.assemble(("privacy     ", "bold"), "  no personal data found")]
-    words = ", ".join(f"{entity} {number:,} ({action})" for (entity, action), number in found.items())
+    actions = list(dict.fromkeys(action for _, action in found))
+    kinds = [", ".join(f"{entity} {n:,}" for (entity, one), n in found.items() if one == action) for action in actions]
+    words = "; ".join(f"{action}: {kind}" for action, kind in zip(actions, kinds, strict=True))
     num_rows = sum(scan["rows_found"] for scan in plan.privacy)
-    lines = [Text.assemble(("privacy     ", "bold"), f"  {words}, in {figures.count(num_rows, 'row')}")]
+    lines = [Text.assemble(("privacy     ", "bold"), f"  {words} (in {figures.count(num_rows, 'row')})")]
     if any(action == "allow" for _, action in found):
         lines.append(Text(f"{'':<14}`data: {{privacy: redact}}` takes out what is allowed now", "yellow"))
     return lines
@@ -111,6 +113,8 @@ def _labels(plan: Plan) -> list[Text]:
     if target is not None:
         words = ", ".join(f"{name} {figures.score(value)}" for name, value in target.items())
         return [Text.assemble(("target      ", "bold"), f"  {words}")]
+    if plan.rows.get("scale"):
+        return _targets(plan.rows["scale"])
     by_split = plan.rows["label_counts"]
     totals = {label: sum(by_split[split].get(label, 0) for split in by_split) for label in plan.rows["labels"]}
     ordered = sorted(totals.items(), key=lambda item: (-item[1], item[0]))
@@ -129,6 +133,16 @@ def _labels(plan: Plan) -> list[Text]:
         parts = "/".join(f"{by_split[split].get(label, 0):,}" for split in by_split)
         name = figures.shown(label, 28)
         lines.append(Text.assemble(f"{'':<14}{name:<{width}}  ", (bar, "cyan"), f" {number:,} ", (f"({parts})", "dim")))
+    return lines
+
+
+def _targets(scale: Mapping[str, Mapping[str, float]]) -> list[Text]:
+    """Several targets, each with its spread among the training rows."""
+    width = max(len(figures.shown(name, 28)) for name in scale)
+    lines = [Text.assemble(("targets     ", "bold"), f"  {len(scale)}, in the training rows:")]
+    for name, spread in scale.items():
+        words = ", ".join(f"{what} {figures.score(value)}" for what, value in spread.items())
+        lines.append(Text(f"{'':<14}{figures.shown(name, 28):<{width}}  {words}"))
     return lines
 
 
@@ -199,6 +213,9 @@ def _candidates(plan: Plan) -> list[RenderableType]:
 
 def _steps(plan: Plan) -> Table:
     made = table("step", "state", "time", "memory", "from")
+    made.columns[-1].justify = "left"
+    for column in made.columns[:-1]:
+        column.no_wrap = True
     for step in plan.steps:
         forecast = step.forecast
         state = Text("to run" if step.status == "unknown" else step.status, STATES.get(step.status, ""))
@@ -214,4 +231,8 @@ def _total(plan: Plan) -> Text:
     if not plan.total["seconds"]:
         return Text.assemble(("everything is done already", "bold green"), ": a run takes it over")
     time, memory = figures.seconds(plan.total["seconds"]), figures.size(plan.total["peak_bytes"])
-    return Text.assemble("a run takes ", (f"about {time}", "bold"), " and ", (f"{memory}", "bold"), " of memory here")
+    unknown = [one for one in plan.steps if one.forecast is None and one.status not in ("cached", "done")]
+    more = f", and what {figures.count(len(unknown), 'step')} without a forecast will take" if unknown else ""
+    return Text.assemble(
+        "a run takes ", (f"about {time}", "bold"), " and ", (f"{memory}", "bold"), " of memory here", more
+    )

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from tunesmith.cli.progress import display
 from tunesmith.cli.stop import stoppable
+from tunesmith.cli.tables import hung
 from tunesmith.core.errors import Interrupted, RecipeError, StepError, TunesmithError
 from tunesmith.core.events import Event, Listener
 
@@ -77,6 +78,8 @@ class Screen:
             self.write_json(value)
             return
         for one in shown:
+            if isinstance(one, Text) and self.out.is_terminal:
+                one = hung(one, self.out)
             self.out.print(one, soft_wrap=isinstance(one, str | Text))
 
     def write_json(self, value: Any) -> None:
