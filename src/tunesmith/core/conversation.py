@@ -1,7 +1,7 @@
 """A conversation: what language models are trained on and answer, whatever form its source had.
 
-As text it is OpenAI's form: ``messages``, a JSON list of turns, and ``tools``, a JSON list of what may be called. A prompt
-with its completion is a conversation of two turns.
+As text it is OpenAI's form: ``messages``, a JSON list of turns, and ``tools``, a JSON list of what may be called. A
+prompt with its completion is a conversation of two turns.
 """
 
 from __future__ import annotations

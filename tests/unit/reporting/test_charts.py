@@ -127,3 +127,12 @@ def test_words(written: str, wanted: str) -> None:
 
 def test_a_long_text_says_how_much_is_left_out() -> None:
     assert wording.excerpt("x" * 300, 280).endswith("… (20 more characters)")
+
+
+def test_ticks_that_would_touch_are_thinned_and_keep_zero() -> None:
+    from tunesmith.reporting.charts.intervals import spaced
+
+    crowded = Axis(-0.7, 0.0, 0.1).ticks
+    assert [tick.text for tick in spaced(crowded)] == ["−0.6", "−0.4", "−0.2", "0.0"]
+    few = Axis(0.0, 1.0, 0.2).ticks
+    assert spaced(few) == few

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tunesmith.reporting.charts.axis import Axis
+from tunesmith.reporting.charts.axis import Axis, Tick
 from tunesmith.reporting.charts.svg import percent, tag
+
+MOST_TICK_CHARS = 36
+"""Letters that fit under the narrowest chart, spaces between them counted."""
 
 
 @dataclass(frozen=True)
@@ -67,5 +70,13 @@ def _track(bar: Bar, axis: Axis, zero: bool) -> Markup:
 
 
 def _scale(axis: Axis) -> Markup:
-    texts = [tag("text", tick.text, x=percent(tick.at), y="14", class_="tick middle") for tick in axis.ticks]
+    texts = [tag("text", tick.text, x=percent(tick.at), y="14", class_="tick middle") for tick in spaced(axis.ticks)]
     return tag("svg", Markup("").join(texts), class_="track", aria_hidden="true")
+
+
+def spaced(ticks: Sequence[Tick]) -> Sequence[Tick]:
+    """The ticks that are written: every second one where so many would touch, 0 among them where it is one."""
+    if sum(len(tick.text) + 1 for tick in ticks) <= MOST_TICK_CHARS:
+        return ticks
+    zero = next((place for place, tick in enumerate(ticks) if not tick.text.strip("0.")), 0)
+    return [tick for place, tick in enumerate(ticks) if place % 2 == zero % 2]

@@ -57,12 +57,17 @@ def worse(view: RunView, cases: Cases) -> list[Advice]:
     names = [wording.baseline(one["against"]) for one in on_primary(view) if one["verdict"] == "worse"]
     if not names:
         return []
-    title = f"Do not use this model: {wording.listed(names)} does better and costs next to nothing"
+    better = "does better and costs" if len(names) == 1 else "do better and cost"
+    title = f"Do not use this model: {wording.listed(names)} {better} next to nothing"
     why = (
         "Look at the loss curves first: a validation loss that rises from the start says the learning rate is too high."
     )
-    lr = (view.settings.get("optimizer") or {}).get("lr")
-    return [Advice(title, why, f"tunesmith run recipe.yaml --set train.optimizer.lr={lr / 3:.1g}" if lr else "")]
+    # Where only the head learns, its own rate is the one that matters; `auto` is no number to divide.
+    is_head = (view.settings.get("trainable") or {}).get("kind") == "head"
+    key = "head_lr" if is_head else "optimizer.lr"
+    lr = view.settings.get("head_lr") if is_head else (view.settings.get("optimizer") or {}).get("lr")
+    command = f"tunesmith run recipe.yaml --set train.{key}={lr / 3:.1g}" if isinstance(lr, int | float) else ""
+    return [Advice(title, why, command)]
 
 
 def not_shown(view: RunView, cases: Cases) -> list[Advice]:
