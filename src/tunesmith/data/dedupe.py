@@ -73,7 +73,7 @@ def remove_near(sifted: Sifted, threshold: float, task: str) -> None:
     kept = sifted.kept
     near = NearTexts(kept[KEY], threshold)
     splits = kept[GIVEN].to_list()
-    labels = kept["label"].to_list() if task != "regress" else [None] * kept.height
+    labels = kept["label"].to_list() if task in ("classify", "tag") else [None] * kept.height
     row_ids = kept["row_id"]
     rank = [PROTECTED.index(split) if split in PROTECTED else len(PROTECTED) for split in splits]
 

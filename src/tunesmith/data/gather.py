@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -27,8 +27,11 @@ class Gathered:
     notes: tuple[str, ...]
 
 
-def gather(given: Mapping[str, Artifact], made: Collection[str] = ()) -> Gathered:
-    """The rows and refused records of every dataset, in the order given; `made` are columns that later steps add.
+def gather(
+    given: Mapping[str, Artifact], made: Collection[str] = (), roles: Sequence[str] = ("text", "label")
+) -> Gathered:
+    """The rows and refused records of every dataset, in the order given; `made` are columns that later steps add, and
+    `roles` those that must be there.
 
     Raises: DataError when no source has a text or a label; StepError when a dataset lacks rows it says it has.
     """
@@ -48,14 +51,14 @@ def gather(given: Mapping[str, Artifact], made: Collection[str] = ()) -> Gathere
                 seen=f"{frame.height} rows and {refused[-1].height} refused records, {read[name]} read",
                 next="run `tunesmith run` again; if it stays, remove this dataset from the workspace",
             )
-    mapped = _mapped(frames, made)
+    mapped = _mapped(frames, made, roles)
     rows, notes = _join(frames, mapped)
     return Gathered(rows, pl.concat(refused), read, mapped, tuple(notes))
 
 
-def _mapped(frames: Mapping[str, pl.DataFrame], made: Collection[str]) -> tuple[str, ...]:
+def _mapped(frames: Mapping[str, pl.DataFrame], made: Collection[str], roles: Sequence[str]) -> tuple[str, ...]:
     seen = dict.fromkeys(column for frame in frames.values() for column in frame.columns if column not in LINEAGE)
-    for role in ("text", "label"):
+    for role in roles:
         if (
             role not in seen
             and role not in made
@@ -66,8 +69,8 @@ def _mapped(frames: Mapping[str, pl.DataFrame], made: Collection[str]) -> tuple[
                 seen=", ".join(seen) or "no columns",
                 next=f"map it in the source: `columns: {{{role}: its name in the source}}`",
             )
-    roles = tuple(role for role in ("text", "label") if role in seen)
-    return (*roles, *(column for column in seen if column not in roles))
+    first = tuple(role for role in ("text", "label") if role in seen)
+    return (*first, *(column for column in seen if column not in first))
 
 
 def _refused(name: str, artifact: Artifact) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 import polars as pl
 
 from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.tasks import is_language
 from tunesmith.data import by_time, leakage
 from tunesmith.data.clean import comparable
 from tunesmith.data.dedupe import GIVEN, is_pool
@@ -37,7 +38,7 @@ def partition(sifted: Sifted, config: PrepareConfig, given: Collection[str], see
             seen=f"{pool.height} rows left after cleaning",
             next="add rows, or loosen the rules; `tunesmith plan` shows what was taken out and why",
         )
-    stratify_by = config.split.stratify_by or ("label" if config.task != "regress" else None)
+    stratify_by = config.split.stratify_by or ("label" if config.task in ("classify", "tag") else None)
     if config.split.by_time is not None:
         stratify_by = None
     drawn = _drawn(pool, config, stratify_by, shares, seed, notes)
@@ -147,7 +148,7 @@ def check_splits(kept: pl.DataFrame, config: PrepareConfig, given: Collection[st
             )
             raise DataError(f"no row is left for {name}", seen=f"{kept.height} rows kept in all", next=way_out)
     values = kept.filter(pl.col(SPLIT) == "train")["label"]
-    if values.n_unique() < 2:
+    if values.n_unique() < 2 and not is_language(config.task):
         what = {"classify": "label", "tag": "set of labels", "regress": "target"}[config.task]
         raise DataError(
             f"there is only one {what} to train on: nothing can be learned from that",
@@ -158,7 +159,7 @@ def check_splits(kept: pl.DataFrame, config: PrepareConfig, given: Collection[st
 
 
 def _note_labels(kept: pl.DataFrame, config: PrepareConfig, notes: list[str]) -> None:
-    if config.task == "regress":
+    if config.task not in ("classify", "tag"):
         return
     names = label_names(kept, config.task).alias("label")
     counts = names.value_counts(name="rows").sort("label")

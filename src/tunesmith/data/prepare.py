@@ -13,6 +13,7 @@ import polars as pl
 
 from tunesmith.core.errors import DataError, RecipeError, StepError
 from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.core.tasks import is_language
 from tunesmith.data import (
     by_time,
     clean,
@@ -22,6 +23,7 @@ from tunesmith.data import (
     leakage,
     noise,
     outside,
+    prompts,
     quality,
     rules,
     shape,
@@ -56,7 +58,11 @@ class Prepare:
         config, step = self.config, _steps(context)
         step("reading")
         inputs = shape.inputs(given, config)
-        gathered = targets.joined(gather(inputs.sources, inputs.made), config)
+        roles = ("text",) if is_language(config.task) else ("text", "label")
+        gathered = targets.joined(gather(inputs.sources, inputs.made, roles), config)
+        if is_language(config.task):
+            gathered = prompts.beside(gathered)
+            config = prompts.kept_together(config, gathered)
         measured: dict[str, Any] = {}
         notes = list(gathered.notes)
         step("repairing")
@@ -82,7 +88,7 @@ class Prepare:
         sifted.kept = dedupe.with_key(sifted.kept)
         measured["consistency"] = quality.consistency(sifted.kept, targets.label_names(sifted.kept, config.task))
         step("looking for duplicates")
-        measured["uniqueness"] = self._deduplicate(sifted, notes)
+        measured["uniqueness"] = _deduplicate(sifted, config, notes)
         step("splitting")
         _refuse_nothing_left(sifted, gathered)
         if config.task == "tag":
@@ -113,27 +119,6 @@ class Prepare:
         if strange:
             raise RecipeError("a split is given for a source that is not there", seen=strange, allowed=", ".join(given))
         return dict(self.config.given)
-
-    def _deduplicate(self, sifted: Sifted, notes: list[str]) -> dict[str, int]:
-        config = self.config
-        dedupe.remove_leaks(sifted)
-        if config.split.group_by:
-            _check_group(config.split.group_by, sifted.kept)
-            dedupe.remove_shared_groups(sifted, config.split.group_by)
-        stay = 0
-        if config.clean.exact_duplicates:
-            stay = dedupe.remove_exact(sifted)
-            if stay:
-                again = "repeats" if stay == 1 else "repeat"
-                notes.append(f"{quality.rows(stay)} of given proving splits {again} another row there: kept as given")
-        if config.clean.near_duplicates is not None:
-            dedupe.remove_near(sifted, config.clean.near_duplicates, config.task)
-        reasons = sifted.reasons()
-        near = sum(n for reason, n in reasons.items() if reason.startswith(("near duplicate", "nearly the same")))
-        exact = sum(
-            n for reason, n in reasons.items() if reason == "exact duplicate" or reason.startswith("same text as")
-        )
-        return {"exact_duplicates": exact + stay, "near_duplicates": near}
 
     def _write(self, sifted: Sifted, aside: pl.DataFrame, gathered: Gathered, out: Path) -> Facts:
         """Write the tables and return the facts that count them.
@@ -173,6 +158,8 @@ class Prepare:
     def _learned(self, parts: Mapping[SplitName, pl.DataFrame]) -> Facts:
         """What the training rows say of the labels or targets."""
         task, train = self.config.task, parts["train"]
+        if is_language(task):
+            return {"labels": [], "label_counts": {}}
         if task == "regress":
             facts: Facts = {"labels": [], "label_counts": {}}
             if len(self.config.targets) < 2:
@@ -189,6 +176,25 @@ class Prepare:
             per_row = train[targets.ANSWER].list.len().value_counts(name="n").sort(targets.ANSWER)
             facts["labels_per_row"] = {str(number): n for number, n in per_row.iter_rows()}
         return facts
+
+
+def _deduplicate(sifted: Sifted, config: PrepareConfig, notes: list[str]) -> dict[str, int]:
+    dedupe.remove_leaks(sifted)
+    if config.split.group_by:
+        _check_group(config.split.group_by, sifted.kept)
+        dedupe.remove_shared_groups(sifted, config.split.group_by)
+    stay = 0
+    if config.clean.exact_duplicates:
+        stay = dedupe.remove_exact(sifted)
+        if stay:
+            again = "repeats" if stay == 1 else "repeat"
+            notes.append(f"{quality.rows(stay)} of given proving splits {again} another row there: kept as given")
+    if config.clean.near_duplicates is not None:
+        dedupe.remove_near(sifted, config.clean.near_duplicates, config.task)
+    reasons = sifted.reasons()
+    near = sum(n for reason, n in reasons.items() if reason.startswith(("near duplicate", "nearly the same")))
+    exact = sum(n for reason, n in reasons.items() if reason == "exact duplicate" or reason.startswith("same text as"))
+    return {"exact_duplicates": exact + stay, "near_duplicates": near}
 
 
 def check_counts(counts: Mapping[str, Mapping[str, int]]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tunesmith.core.config import Config
+from tunesmith.core.tasks import Task
 from tunesmith.data.derive_config import Expression
 from tunesmith.data.joins_config import JoinKeys
 from tunesmith.data.noise_config import ContaminationConfig, LanguageConfig, NoiseConfig
@@ -153,8 +154,8 @@ class SplitConfig(Config):
 class PrepareConfig(Config):
     """The configuration of the stage `prepare`."""
 
-    task: Literal["classify", "tag", "regress"]
-    """What the label is: one of several names, or a number."""
+    task: Task
+    """What the label is: one of several names, several of them, or numbers; language tasks have none."""
     clean: CleanConfig = CleanConfig()
     """Repairs and duplicates."""
     rules: tuple[Rule, ...] = ()

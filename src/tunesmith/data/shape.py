@@ -9,6 +9,7 @@ import polars as pl
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError, StepError
+from tunesmith.core.tasks import is_language
 from tunesmith.data import clean, dataset, derive, joins, language, lines
 from tunesmith.data.changes import Changes
 from tunesmith.data.dataset import LINEAGE
@@ -67,7 +68,8 @@ def shaped(
                 next=f"map it in a source: `columns: {{{role}: its name}}`, or derive it",
             )
     others = [name for name in rows.columns if name not in (*LINEAGE, "text", "label") and not name.startswith("_")]
-    return replace(gathered, rows=rows, mapped=("text", "label", *others)), repaired
+    answer = () if is_language(config.task) else ("label",)
+    return replace(gathered, rows=rows, mapped=("text", *answer, *others)), repaired
 
 
 def quarantine_refused(sifted: Sifted) -> None:

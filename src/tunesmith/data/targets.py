@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from tunesmith.core.errors import DataError
+from tunesmith.core.tasks import is_language
 from tunesmith.data import clean
 from tunesmith.data.gather import Gathered
 from tunesmith.data.prepare_config import PrepareConfig
@@ -32,6 +33,9 @@ NO = ("", "0", "0.0", "false", "no", "n")
 def joined(gathered: Gathered, config: PrepareConfig) -> Gathered:
     """The rows with one ``label`` where the recipe maps several columns to it; a cell that cannot be read makes the
     label a sentence that says so, which ``read`` puts in quarantine."""
+    if is_language(config.task):
+        # Nothing is told apart by a label: rows with the same text are the same row.
+        return replace(gathered, rows=gathered.rows.with_columns(pl.lit("").alias("label")))
     parts = [name for name in gathered.mapped if name.startswith(LABEL_COLUMN)]
     if not parts:
         return gathered
@@ -48,6 +52,8 @@ def read(sifted: Sifted, config: PrepareConfig) -> None:
     """Read the label of every row; rows whose label says nothing are put in quarantine with the reason."""
     if config.task == "tag":
         _read_tags(sifted, config.labels)
+        return
+    if is_language(config.task):
         return
     sifted.take_out("quarantined", clean.is_missing("label"), "label is missing")
     if config.task == "regress":
@@ -121,8 +127,8 @@ def drop_rare(sifted: Sifted, config: LabelsConfig, notes: list[str]) -> None:
 
 
 def label_names(frame: pl.DataFrame, task: str) -> pl.Series:
-    """Every label of every row, a row with several as often as it has some; none for numbers."""
-    if task == "regress":
+    """Every label of every row, a row with several as often as it has some; none for numbers and answers in text."""
+    if task == "regress" or is_language(task):
         return pl.Series("label", [], pl.String)
     return frame[ANSWER].explode().drop_nulls().alias("label") if task == "tag" else frame["label"]
 
