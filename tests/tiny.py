@@ -24,6 +24,10 @@ from tunesmith.core.stage import Given
 
 Family = Literal["bert", "roberta", "distilbert"]
 FAMILIES: tuple[Family, ...] = ("bert", "roberta", "distilbert")
+Decoder = Literal["llama", "qwen2", "qwen3", "mistral", "gemma", "phi", "gpt2"]
+DECODERS: tuple[Decoder, ...] = ("llama", "qwen2", "gpt2")
+"""Grouped keys and rotary positions; biases and tied embeddings; learned positions and tied embeddings."""
+CONTEXT = 256
 HIDDEN = 32
 MAX_TOKENS = 32
 
@@ -97,6 +101,92 @@ def write_encoder(family: Family, folder: Path, seed: int = 0, **changes: Any) -
     torch.manual_seed(seed)
     kind(config).save_pretrained(folder)
     torch.random.set_rng_state(state)
+
+
+@functools.cache
+def decoder(family: Decoder = "llama") -> Path:
+    """A Hugging Face folder of a decoder of that family; made once a session."""
+    folder = Path(tempfile.mkdtemp(prefix=f"tiny-{family}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    write_decoder(folder, family)
+    return folder
+
+
+def write_decoder(
+    folder: Path, family: Decoder = "llama", seed: int = 0, template: str | None = None, **changes: Any
+) -> None:
+    """Write a tiny decoder with random weights; ``changes`` go into its config.
+
+    Its tokens are bytes and a few pairs of them, ``<s>``, ``</s>`` (also eos), ``<pad>`` and ChatML's two; its context
+    is 256.
+    """
+    import transformers
+
+    tokenizer = _write_language_tokenizer(folder, template)
+    size: dict[str, Any] = {"vocab_size": tokenizer.get_vocab_size(), "pad_token_id": 0, "bos_token_id": 1}
+    size["eos_token_id"] = 2
+    if family == "gpt2":
+        size |= {"n_embd": HIDDEN, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
+    else:
+        size |= {"hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+        size |= {"num_key_value_heads": 2, "max_position_embeddings": CONTEXT}
+    if family in ("gemma", "qwen3"):
+        size["head_dim"] = 8
+    if family == "qwen2":
+        size["tie_word_embeddings"] = True
+    config = transformers.AutoConfig.for_model(family, **(size | changes))
+    _write_weights(folder, transformers.AutoModelForCausalLM.from_config, config, seed)
+
+
+def write_seq2seq(folder: Path, seed: int = 0, family: Literal["t5", "bart"] = "t5", **changes: Any) -> None:
+    """Write a tiny encoder-decoder with random weights and the tokens of ``write_decoder``."""
+    import transformers
+
+    tokenizer = _write_language_tokenizer(folder, None)
+    size: dict[str, Any] = {"vocab_size": tokenizer.get_vocab_size(), "d_model": HIDDEN, "pad_token_id": 0}
+    size |= {"eos_token_id": 2, "decoder_start_token_id": 0}
+    if family == "t5":
+        size |= {"d_kv": 8, "d_ff": 64, "num_layers": 2, "num_decoder_layers": 2, "num_heads": 4}
+    else:
+        size |= {"encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
+        size |= {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "max_position_embeddings": CONTEXT}
+        size |= {"bos_token_id": 1, "forced_eos_token_id": None}
+    config = transformers.AutoConfig.for_model(family, **(size | changes))
+    _write_weights(folder, transformers.AutoModelForSeq2SeqLM.from_config, config, seed)
+
+
+def _write_weights(folder: Path, make: Callable[[Any], Any], config: Any, seed: int) -> None:
+    import torch
+
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    make(config).save_pretrained(folder)
+    torch.random.set_rng_state(state)
+
+
+def _write_language_tokenizer(folder: Path, template: str | None) -> Any:
+    """Write a byte-level tokenizer that adds nothing of itself, and say in its settings which tokens are special."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    folder.mkdir(parents=True, exist_ok=True)
+    special = ["<pad>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=[AddedToken(one, special=True, normalized=False) for one in special],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(sentences(60)[0], trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    settings |= {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    if template is not None:
+        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    return tokenizer
 
 
 def _word_pieces() -> Any:

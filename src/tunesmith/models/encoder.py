@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from tunesmith.core.errors import ModelError
 from tunesmith.models.heads import Head
+from tunesmith.models.pretrained import load_pretrained, read_config
 from tunesmith.numerics.pooling import Pooling, pool
 
 
@@ -18,48 +17,15 @@ def load_encoder(folder: Path) -> nn.Module:
 
     Raises: ModelError where its weights cannot be read or some are missing.
     """
-    import torch
-    from transformers import AutoConfig, AutoModel
-    from transformers.utils import logging
+    from transformers import AutoModel
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    model: nn.Module
-    try:
-        config: Any = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        options: dict[str, Any] = {}
-        if config.model_type in ("bert", "roberta", "xlm-roberta", "camembert", "mpnet"):
-            # The pooler is a layer of the pre-training task: we pool ourselves, and it would only cost and never learn.
-            options["add_pooling_layer"] = False
-        model, found = AutoModel.from_pretrained(
-            folder,
-            config=config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            **options,
-        )
-    except (OSError, ValueError, RuntimeError, TypeError, SafetensorError) as error:
-        raise ModelError(
-            "the model's weights cannot be loaded",
-            seen=f"{folder.name}: {error}",
-            next="copy or download the model again, or write `model: embedded`",
-        ) from error
-    # transformers fills what a file lacks with random numbers and goes on; only the pooler, which is unused, may lack.
-    # Shapes are checked here as well, for its own error names no weight.
-    wrong = {str(entry[0]) for entry in found["mismatched_keys"]} | set(found["missing_keys"])
-    wrong = {name for name in wrong if not name.startswith("pooler.")}
-    if wrong:
-        first = ", ".join(sorted(wrong)[:3])
-        raise ModelError(
-            "the model's weight file does not fit its config.json: weights are missing or of another shape",
-            seen=f"{folder.name}: {first}" + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
-            next="copy or download the model again",
-        )
-    return model.eval()
+    config = read_config(folder)
+    options: dict[str, Any] = {}
+    if config.model_type in ("bert", "roberta", "xlm-roberta", "camembert", "mpnet"):
+        # The pooler is a layer of the pre-training task: we pool ourselves, and it would only cost and never learn.
+        options["add_pooling_layer"] = False
+    again = "copy or download the model again, or write `model: embedded`"
+    return load_pretrained(AutoModel, folder, config, unused=("pooler.",), next=again, **options)
 
 
 class TextNetwork(nn.Module):

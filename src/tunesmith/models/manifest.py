@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -16,6 +16,8 @@ MANIFEST = "model.json"
 HEAD = "head.safetensors"
 ENCODER = "encoder"
 ADAPTER = "adapter"
+
+_Manifest = TypeVar("_Manifest", bound=Config)
 
 
 class BaseReference(Config):
@@ -146,8 +148,7 @@ class ModelManifest(Config):
 
     def write(self, folder: Path) -> None:
         """Put the manifest into a model's folder."""
-        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False)
-        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        write_text(self, folder)
 
     @classmethod
     def read(cls, folder: Path) -> ModelManifest:
@@ -155,10 +156,24 @@ class ModelManifest(Config):
 
         Raises: ModelError where it is missing or of another format.
         """
-        path = folder / MANIFEST
-        if not path.is_file():
-            raise ModelError("this folder is no tunesmith model", seen=f"no {MANIFEST} in {folder.name}")
-        try:
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValidationError as error:
-            raise ModelError(f"{MANIFEST} is damaged or from another version", seen=str(error)) from error
+        return read_text(cls, folder)
+
+
+def write_text(manifest: Config, folder: Path) -> None:
+    """Put a manifest of any kind into a model's folder."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def read_text(kind: type[_Manifest], folder: Path) -> _Manifest:
+    """The manifest of that kind in a model's folder.
+
+    Raises: ModelError where it is missing or of another format.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelError("this folder is no tunesmith model", seen=f"no {MANIFEST} in {folder.name}")
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise ModelError(f"{MANIFEST} is damaged or from another version", seen=str(error)) from error

@@ -1,0 +1,41 @@
+"""Language models from a folder that has been checked: decoders, and encoder-decoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from tunesmith.core.errors import ModelError
+from tunesmith.models.pretrained import load_pretrained, read_config
+
+AGAIN = "copy or download the model again"
+
+
+def load_causal(folder: Path) -> nn.Module:
+    """The decoder of a Hugging Face folder with its language head, in float32 and evaluation mode.
+
+    Tied embeddings are one tensor, as in the folder. Raises: ModelError where weights cannot be read or some are
+    missing, or where the folder holds another kind of model.
+    """
+    from transformers import AutoModelForCausalLM
+
+    config = read_config(folder)
+    if config.is_encoder_decoder:
+        raise ModelError("this is an encoder-decoder, not a decoder", seen=config.model_type, next="load_seq2seq")
+    return load_pretrained(AutoModelForCausalLM, folder, config, next=AGAIN)
+
+
+def load_seq2seq(folder: Path) -> nn.Module:
+    """The encoder-decoder of a Hugging Face folder with its language head, in float32 and evaluation mode."""
+    from transformers import AutoModelForSeq2SeqLM
+
+    config = read_config(folder)
+    if not config.is_encoder_decoder:
+        raise ModelError("this is a decoder, not an encoder-decoder", seen=config.model_type, next="load_causal")
+    return load_pretrained(AutoModelForSeq2SeqLM, folder, config, next=AGAIN)
+
+
+def load_language(folder: Path) -> nn.Module:
+    """The language model of a Hugging Face folder, whichever of the two it is."""
+    return load_seq2seq(folder) if read_config(folder).is_encoder_decoder else load_causal(folder)
