@@ -12,6 +12,7 @@ Task = Literal[HeadTask, LanguageTask]
 
 HEAD_TASKS: tuple[HeadTask, ...] = get_args(HeadTask)
 LANGUAGE_TASKS: tuple[LanguageTask, ...] = get_args(LanguageTask)
+TASKS: tuple[Task, ...] = (*HEAD_TASKS, *LANGUAGE_TASKS)
 
 
 def is_language(task: str) -> TypeGuard[LanguageTask]:

@@ -58,11 +58,7 @@ class Prepare:
         config, step = self.config, _steps(context)
         step("reading")
         inputs = shape.inputs(given, config)
-        roles = ("text",) if is_language(config.task) else ("text", "label")
-        gathered = targets.joined(gather(inputs.sources, inputs.made, roles), config)
-        if is_language(config.task):
-            gathered = prompts.beside(gathered)
-            config = prompts.kept_together(config, gathered)
+        gathered, config = _gathered(inputs, config)
         measured: dict[str, Any] = {}
         notes = list(gathered.notes)
         step("repairing")
@@ -176,6 +172,14 @@ class Prepare:
             per_row = train[targets.ANSWER].list.len().value_counts(name="n").sort(targets.ANSWER)
             facts["labels_per_row"] = {str(number): n for number, n in per_row.iter_rows()}
         return facts
+
+
+def _gathered(inputs: shape.Inputs, config: PrepareConfig) -> tuple[Gathered, PrepareConfig]:
+    """The rows of all sources with what is learned of them, and the config with what the rows themselves decide."""
+    if not is_language(config.task):
+        return targets.joined(gather(inputs.sources, inputs.made), config), config
+    gathered = prompts.beside(targets.joined(gather(inputs.sources, inputs.made, roles=("text",)), config))
+    return gathered, prompts.kept_together(config, gathered)
 
 
 def _deduplicate(sifted: Sifted, config: PrepareConfig, notes: list[str]) -> dict[str, int]:

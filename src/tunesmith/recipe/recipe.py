@@ -1,23 +1,19 @@
-"""The recipe: a whole run as one frozen value."""
+"""The recipe of tasks that a head answers: a whole run as one frozen value."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+import difflib
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WrapValidator, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tunesmith.core.config import Config
-from tunesmith.core.kinds import gathered, one_of
+from tunesmith.core.tasks import HEAD_TASKS, TASKS, HeadTask
 from tunesmith.data.augment.config import AugmentConfig
-from tunesmith.data.derive_config import Expression
-from tunesmith.data.joins_config import JoinConfig
 from tunesmith.data.labels.config import LabelErrorsConfig
-from tunesmith.data.noise_config import ContaminationConfig, LanguageConfig, NoiseConfig
-from tunesmith.data.normalise.config import Normal
-from tunesmith.data.prepare_config import CleanConfig, PrepareConfig, Rule, SplitConfig
+from tunesmith.data.prepare_config import PrepareConfig
 from tunesmith.data.sources.config import LABEL_COLUMN
 from tunesmith.data.targets_config import LabelsConfig
 from tunesmith.evaluation.config import (
@@ -36,111 +32,25 @@ from tunesmith.evaluation.measures_config import (
     RobustnessConfig,
     RobustnessStageConfig,
 )
-from tunesmith.governance.privacy.config import NOT_SCANNED, Action, PrivacyConfig, PrivacyStageConfig
+from tunesmith.recipe.sections import AnyRecipe, Gathered, ModelName, RowsSection, refused
 from tunesmith.selection.config import AUTO, SelectConfig
 from tunesmith.training.config import FeaturesConfig, TrainConfig, TrainStageConfig
 from tunesmith.training.decision_config import DecisionConfig
 from tunesmith.training.tune_config import TuneStageConfig, default_space, phases, resolved
 from tunesmith.tuning.config import TuneConfig
 
-if TYPE_CHECKING:
-    from tunesmith.data.sources.config import SourceConfig as AnySource
-else:
-    AnySource = one_of("source")
 
-Task = Literal["classify", "tag", "regress"]
-LATER_TASKS = ("chat", "generate", "summarise", "translate", "extract", "embed")
-
-Gathered = WrapValidator(gathered)
-ModelName = Annotated[str, Field(min_length=1)]
-
-
-def refused(what: str, **more: str) -> PydanticCustomError:
-    """A validation error with its way out, for validators of the recipe's sections."""
-    return PydanticCustomError("tunesmith", "{what}", {"what": what, **more})
-
-
-class DataSection(Config):
+class DataSection(RowsSection):
     """Where rows come from, what is done to them and how they are divided."""
 
-    sources: Annotated[tuple[Annotated[AnySource, Gathered], ...], Field(min_length=1)]
-    """The sources of rows, one or more; `kind` says what each is. A name left out is the kind and a number: `csv-1`."""
-    clean: Annotated[CleanConfig, Gathered] = CleanConfig()
-    """Repairs and duplicates. Every default is on."""
-    rules: tuple[Annotated[Rule, Gathered], ...] = ()
-    """What valid rows look like; a row that breaks a rule is put in quarantine with the reason. Default: no rules."""
-    privacy: Annotated[Literal["off"] | PrivacyConfig, Gathered] = PrivacyConfig()
-    """Personal data in the rows: found in every source before anything else, shown, and blocked, redacted or
-    pseudonymised where `on_pii` says so; `privacy: redact` is short for `privacy: {on_pii: redact}`. `off`: not looked
-    for."""
-    split: Annotated[SplitConfig, Gathered] = SplitConfig()
-    """How rows are divided into training, validation and test rows. Splits that are given stay as given."""
     labels: Annotated[LabelsConfig, Gathered] = LabelsConfig()
     """How the labels of `tag` are written, and which are learned."""
-    joins: tuple[Annotated[JoinConfig, Gathered], ...] = ()
-    """Tables that add columns to the rows by a key, in this order. A table left without a name is `table-1`, ….
-    Default: none."""
-    normalise: dict[str, Annotated[Normal, Gathered]] = {}  # noqa: RUF012
-    """Column → how its values are written in one way; after joins. Default: none."""
-    derive: dict[str, Expression] = {}  # noqa: RUF012
-    """Column → the expression it is computed by ([its functions](expressions.md)), in this order and after `normalise`:
-    `text` and `label` may be derived too. Default: none."""
-    noise: Annotated[NoiseConfig, Gathered] = NoiseConfig()
-    """Texts that cannot be learned from: links only, struck keys, lines that repeat."""
-    language: Annotated[LanguageConfig | None, Gathered] = None
-    """The language of every text, counted, written to a column, and kept or not; `{}` counts and writes. Null: not
-    looked at."""
-    contamination: Annotated[ContaminationConfig | None, Gathered] = ContaminationConfig()
-    """Rows of train and validation that repeat or hold a test row are removed and counted. Null: only equal ones."""
     label_errors: Annotated[LabelErrorsConfig | None, Gathered] = None
     """Looks for rows of `classify` whose label is likely wrong, and lists or removes them; `{}` turns it on with its
     defaults. Null: not looked for."""
     augment: Annotated[AugmentConfig | None, Gathered] = None
     """Training rows made from other training rows, kept only if the validation rows show a gain beyond noise; the model
     is trained twice for it. Null: none."""
-
-    @field_validator("privacy", mode="before")
-    @classmethod
-    def _one_word(cls, privacy: Any) -> Any:
-        if not isinstance(privacy, str) or privacy == "off":
-            return privacy
-        if privacy not in (actions := get_args(Action)):
-            raise refused(
-                "`data.privacy` in one word is what happens to personal data",
-                seen=privacy,
-                allowed=", ".join(("off", *actions)),
-                next="write `privacy: redact`, or a table with `on_pii`",
-            )
-        return {"on_pii": privacy}
-
-    @field_validator("joins", mode="before")
-    @classmethod
-    def _name_tables(cls, joins: Any) -> Any:
-        """Give a joined table without a name its number."""
-        if not isinstance(joins, list | tuple):
-            return joins
-        return [
-            {**join, "table": {"name": f"table-{number}"} | join["table"]}
-            if isinstance(join, dict) and isinstance(join.get("table"), dict)
-            else join
-            for number, join in enumerate(joins, 1)
-        ]
-
-    @field_validator("sources", mode="before")
-    @classmethod
-    def _name_sources(cls, sources: Any) -> Any:
-        """Give a source without a name its kind and its number among the sources of that kind."""
-        if not isinstance(sources, list | tuple):
-            return sources
-        seen: Counter[str] = Counter()
-        named = []
-        for source in sources:
-            kind = source.get("kind") if isinstance(source, dict) else None
-            if isinstance(kind, str):
-                seen[kind] += 1
-                source = {"name": f"{kind}-{seen[kind]}"} | source
-            named.append(source)
-        return named
 
 
 def _switched(value: Any) -> Any:
@@ -168,21 +78,10 @@ class EvaluateSection(Config):
     """Time of single answers, size and memory on this machine. Null: measured where the gate asks for it."""
 
 
-class ServeSection(Config):
-    """How a released model is found."""
-
-    alias: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "production"
-    """The alias that moves to the newest released version: small letters, digits, `_`, `.`, `-`.
-    Default: production."""
-
-
-class Recipe(Config):
+class Recipe(AnyRecipe):
     """A whole run: what is learned, from which rows, starting from which model, and what must be shown."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "recipe"
-    """What the model is registered as: small letters, digits, `_`, `.`, `-`, at most 64. Default: the file's name,
-    or its folder's where the file is called recipe.yaml."""
-    task: Task
+    task: HeadTask
     """What the model answers with: a label (`classify`), any number of labels (`tag`), or one or more numbers
     (`regress`)."""
     data: DataSection
@@ -205,10 +104,6 @@ class Recipe(Config):
     """Metric or criterion (`fairness_gap`, `robustness_worst`, `latency_p95_ms` …) → what it must show before the model
     may be released. Null: the task's main metric better than every
     baseline; `{}`: nothing, every model passes."""
-    serve: Annotated[ServeSection, Gathered] = ServeSection()
-    """How a released model is found."""
-    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
-    """Where every random choice starts, 0 to 2³²-1: equal recipe, data and seed give equal results. Default: 0."""
 
     @model_validator(mode="before")
     @classmethod
@@ -222,8 +117,10 @@ class Recipe(Config):
     @field_validator("task", mode="before")
     @classmethod
     def _task_exists(cls, task: Any) -> Any:
-        if task in LATER_TASKS:
-            raise refused(f"the task `{task}` is not in this version", seen=task, allowed="classify, tag, regress")
+        if isinstance(task, str) and task not in HEAD_TASKS:
+            near = difflib.get_close_matches(task, TASKS, n=1)
+            more = {"next": f"did you mean `{near[0]}`?"} if near else {}
+            raise refused(f"there is no task `{task}`", seen=task, allowed=", ".join(TASKS), **more)
         return task
 
     @field_validator("model", mode="after")
@@ -266,17 +163,6 @@ class Recipe(Config):
     def baselines(self) -> tuple[str, ...]:
         """The baselines that are run: those named, else all of the task."""
         return BASELINES[self.task] if self.evaluate.baselines is None else self.evaluate.baselines
-
-    def for_privacy(self, source: str, columns: Iterable[str]) -> PrivacyStageConfig | None:
-        """What the stages `pii_scan` and `privacy` are given for a source; None where nobody is to look."""
-        if self.data.privacy == "off":
-            return None
-        labels = (name for name in columns if name.startswith(LABEL_COLUMN))
-        keys = dict.fromkeys(key for join in self.data.joins for key in join.on)
-        groups = (*keys, *((self.data.split.group_by,) if self.data.split.group_by else ()))
-        return PrivacyStageConfig(
-            source=source, privacy=self.data.privacy, skip=(*NOT_SCANNED, *labels), grouped_by=groups
-        )
 
     def for_prepare(self) -> PrepareConfig:
         """What the stage `prepare` is given."""
