@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from tunesmith.core.errors import ModelError
+from tunesmith.models.networks import network_of
 from tunesmith.models.pretrained import load_pretrained, read_config
 
 AGAIN = "copy or download the model again"
@@ -23,6 +24,14 @@ def load_causal(folder: Path) -> nn.Module:
     config = read_config(folder)
     if config.is_encoder_decoder:
         raise ModelError("this is an encoder-decoder, not a decoder", seen=config.model_type, next="load_seq2seq")
+    if network_of(config.to_dict()) == "encoder":
+        # transformers would open a BERT as a decoder that it never was.
+        raise ModelError(
+            "this model is an encoder and cannot write text",
+            seen=config.model_type,
+            allowed="decoders such as Llama, Qwen, Mistral, Gemma, Phi, GPT-2; encoder-decoders such as T5, BART",
+            next="name such a model under `model`",
+        )
     return load_pretrained(AutoModelForCausalLM, folder, config, next=AGAIN)
 
 

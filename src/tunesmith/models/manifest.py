@@ -32,7 +32,7 @@ class BaseReference(Config):
 class NetworkShape(Config):
     """What stands between the encoder and the answer."""
 
-    pooling: Literal["mean", "cls"]
+    pooling: Literal["mean", "cls", "last"]
     """How token vectors become one vector."""
     is_normalized: bool = False
     """Whether the pooled vector is scaled to length 1 before the head."""

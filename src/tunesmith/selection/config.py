@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from tunesmith.core.config import Config
+from tunesmith.core.tasks import Task
 
 AUTO = "auto"
 RANKED_TASKS = ("classify", "regress")
@@ -15,6 +16,9 @@ class BaseConfig(Config):
 
     model: str = "embedded"
     """``embedded`` (all-MiniLM-L6-v2, shipped as a Python package), a folder, or a Hub id ``owner/name``."""
+    task: Task = "classify"
+    """What it will be used for: tasks whose answers are text need a language model, a head stands on an encoder or on
+    a decoder's last token."""
 
 
 class SelectConfig(Config):

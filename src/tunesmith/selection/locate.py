@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ WANTED = (
     "vocab.txt",
     "merges.txt",
     "*.model",
+    "*.jinja",
     "1_Pooling/*.json",
 )
 """What is taken from a model folder. Never a pickle, never code."""
@@ -37,11 +39,27 @@ class Located:
     def files(self) -> dict[str, Path]:
         """The files tunesmith uses, by relative name."""
         found = {path for pattern in WANTED for path in self.folder.glob(pattern) if path.is_file()}
+        whole, index = self.folder / "model.safetensors", self.folder / "model.safetensors.index.json"
+        if whole in found:
+            # Some folders hold the weights twice: whole, and in shards or in another program's form.
+            found -= {path for path in found if path.name.endswith((".safetensors", ".index.json")) and path != whole}
+        elif index in found:
+            shards = shards_of(index)
+            found -= {path for path in found if path.suffix == ".safetensors" and path.name not in shards}
         return {path.relative_to(self.folder).as_posix(): path for path in sorted(found)}
 
     def fingerprint(self) -> str:
         """The digest of all files used: the model's part in a step key."""
         return digests.of_manifest({name: digests.of_file(path) for name, path in self.files().items()})
+
+
+def shards_of(index: Path) -> set[str]:
+    """The weight files that an index names; none where it cannot be read."""
+    try:
+        entries = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        return {str(one) for one in entries.values()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return set()
 
 
 def locate(name: str) -> Located:

@@ -20,6 +20,7 @@ class Weights:
 
     num_parameters: int
     dtypes: frozenset[str]
+    names: frozenset[str] = frozenset()
 
 
 def read_header(path: Path) -> Weights:
@@ -37,11 +38,13 @@ def read_header(path: Path) -> Weights:
             )
         try:
             header = json.loads(stream.read(length))
-            tensors = [entry for name, entry in header.items() if name != "__metadata__"]
+            entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+            tensors = list(entries.values())
             end = 8 + length + max((int(entry["data_offsets"][1]) for entry in tensors), default=0)
             found = Weights(
                 sum(math.prod(entry["shape"]) for entry in tensors),
                 frozenset(str(entry["dtype"]) for entry in tensors),
+                frozenset(entries),
             )
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise ModelError("a safetensors header is damaged", seen=path.name, next=_AGAIN) from error

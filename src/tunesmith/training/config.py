@@ -30,7 +30,7 @@ else:
     AnyOptimizer = one_of("optimizer")
 
 Task = Literal["classify", "tag", "regress"]
-Pooling = Literal["auto", "mean", "cls"]
+Pooling = Literal["auto", "mean", "cls", "last"]
 Precision = Literal["auto", "float32", "bfloat16"]
 LengthPolicy = Literal["truncate_right", "truncate_left", "drop", "refuse"]
 Count = Annotated[int, Field(ge=1, strict=True)]
@@ -40,12 +40,15 @@ MaxTokens = Annotated[int, Field(ge=8, strict=True)] | Literal["auto"]
 class Schedule(Config):
     """How the learning rate moves over the steps of a run."""
 
-    kind: Literal["linear", "cosine", "constant"] = "linear"
-    """After the warm-up: down to 0 in a line, down to 0 along half a cosine, or unchanged. Default: linear, as in BERT
-    (Devlin et al. 2019)."""
+    kind: Literal["linear", "cosine", "constant", "wsd"] = "linear"
+    """After the warm-up: down to 0 in a line, down to 0 along half a cosine, unchanged, or unchanged but for a last part
+    in which it goes down to 0 (`wsd`: warm-up, stable, decay). Default: linear, as in BERT (Devlin et al. 2019)."""
     warmup: Annotated[int, Field(ge=0, strict=True)] | Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.1
     """Steps in which the rate climbs from 0 to its peak: a share of all steps (0.1, below 1) or a whole number of them.
     Default: the 10 % of Mosbach et al. 2021."""
+    decay: Annotated[float, Field(gt=0, le=1, strict=True)] = 0.2
+    """For `wsd`: share of all steps at the end in which the rate goes down, above 0 to 1. Default: 0.2 (Hägele et al.
+    2024)."""
 
 
 class EarlyStopping(Config):
@@ -108,8 +111,8 @@ class TrainConfig(Config):
     """What happens to a longer text: its end or its start is cut, its row is dropped, or the run is refused. Every
     cut and drop is counted. Default: the end is cut, as the embedded encoder was trained."""
     pooling: Pooling = "auto"
-    """How token vectors become the text's vector: their mean, or the first one (`cls`). `auto`: as the base was
-    trained."""
+    """How token vectors become the text's vector: their mean, the first one (`cls`) or the last one. `auto`: as the
+    base was trained; a decoder's is the last one, which alone has seen the others."""
     validate_every: Annotated[float, Field(gt=0, strict=True)] = 1.0
     """Epochs between two looks at the validation rows, above 0 (0.5: twice an epoch). Default: once an epoch."""
     bucketing: bool = True
@@ -220,8 +223,8 @@ class FeaturesConfig(Config):
     """How the frozen base turns rows into vectors, once for all who need them."""
 
     pooling: Pooling = "auto"
-    """How token vectors become the text's vector: their mean, or the first one (`cls`). `auto`: as the base was
-    trained."""
+    """How token vectors become the text's vector: their mean, the first one (`cls`) or the last one. `auto`: as the
+    base was trained; a decoder's is the last one, which alone has seen the others."""
     max_tokens: MaxTokens = "auto"
     """Longest text in tokens, special tokens counted, 8 or more. `auto`: what the base was
     trained to read."""

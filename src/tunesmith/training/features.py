@@ -66,8 +66,9 @@ def open_tokenizer(folder: Path, base: Mapping[str, object], config: FeaturesCon
     max_tokens = limit if config.max_tokens == "auto" else config.max_tokens
     if max_tokens > limit:
         raise DataError("train.max_tokens is more than the model can read", seen=max_tokens, allowed=f"at most {limit}")
-    pooling = str(base["pooling"]) if config.pooling == "auto" else config.pooling
-    return Tokenizer(folder, max_tokens, config.length_policy), "cls" if pooling == "cls" else "mean"
+    known: dict[str, Pooling] = {"mean": "mean", "cls": "cls", "last": "last"}
+    pooling = known[str(base["pooling"]) if config.pooling == "auto" else config.pooling]
+    return Tokenizer(folder, max_tokens, config.length_policy), pooling
 
 
 def _write(tensors: dict[str, torch.Tensor], num_tokens: int, config: FeaturesConfig, folder: Path) -> Facts:

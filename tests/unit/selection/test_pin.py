@@ -122,8 +122,7 @@ DAMAGES = {
     "empty weights": (lambda folder: (folder / "model.safetensors").write_bytes(b""), "no safetensors file"),
     "a shard is missing": (without_shard, "model-00002-of-00002"),
     "own code": (lambda folder: edit(folder / "config.json", auto_map={"AutoModel": "m.M"}), "never runs"),
-    "decoder": (lambda folder: edit(folder / "config.json", architectures=["LlamaForCausalLM"]), "generates text"),
-    "encoder-decoder": (lambda folder: edit(folder / "config.json", is_encoder_decoder=True), "generates text"),
+    "encoder-decoder": (lambda folder: edit(folder / "config.json", is_encoder_decoder=True), "both in one"),
     "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer.json"),
     "no sizes": (lambda folder: (folder / "config.json").write_text("[]"), "no hidden size"),
 }
