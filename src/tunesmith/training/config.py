@@ -200,7 +200,7 @@ class TrainStageConfig(TrainConfig):
 
     def num_epochs(self, num_rows: int) -> int:
         """Passes over so many training rows: those asked for, else the vetted number."""
-        return self.epochs or vetted.epochs(self.trainable.kind, num_rows, self.batch)
+        return self.epochs or vetted.epochs(self.trainable.kind, self.task, num_rows, self.batch)
 
     @property
     def lr(self) -> float:
