@@ -53,8 +53,32 @@ MOST_EPOCHS = {"full": 20, "head": 200, "top_layers": 20, "lora": 20}
 """Passes after which small data sets gain nothing more. Source for ``full``: Mosbach et al. 2021, section 6, who advise
 20 epochs on small data sets and show that what is taken for instability is too few steps."""
 
+STEPS_OF_TASK = {"tag": 5}
+"""How many times ``enough_steps`` a task needs: most labels of `tag` stand on few rows, and each learns from those alone
+(docs/log.md)."""
+
 RANGE_TEST_STEPS = 100
 """Optimizer steps of a learning-rate range test."""
+
+LANGUAGE: Mapping[str, Vetted] = {
+    "full": Vetted(
+        lr={"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-2, "rmsprop": 3e-4, "adafactor": 1e-2, "lion": 1e-4, "muon": 1e-3},
+        head_lr={},
+        epochs=3,
+        enough_steps=300,
+    ),
+    "lora": Vetted(
+        lr={"adamw": 1e-3, "adam": 1e-3, "sgd": 1e-1, "rmsprop": 5e-4, "adafactor": 2e-2, "lion": 1e-4, "muon": 1e-3},
+        head_lr={},
+        epochs=3,
+        enough_steps=300,
+    ),
+}
+"""The vetted settings of language models; what is not in it starts from those of ``full``."""
+
+LANGUAGE_METHODS = ("sft", "continued_pretraining")
+"""The methods of language models, the default first."""
+MOST_LANGUAGE_EPOCHS = 20
 
 METHODS: Mapping[str, tuple[str, ...]] = {"classify": ("classify",), "tag": ("tag",), "regress": ("regress",)}
 """The methods of each task, its default first."""
@@ -65,13 +89,26 @@ def of(trainable: str) -> Vetted:
     return VETTED.get(trainable, VETTED["full"])
 
 
-def epochs(trainable: str, num_rows: int, batch: int) -> int:
+def epochs(trainable: str, task: str, num_rows: int, batch: int) -> int:
     """The vetted passes over so many training rows: more of them where there are few rows."""
     good = of(trainable)
+    steps = good.enough_steps * STEPS_OF_TASK.get(task, 1)
     steps_per_epoch = max(1, math.ceil(num_rows / batch))
-    return max(good.epochs, min(MOST_EPOCHS.get(trainable, 20), math.ceil(good.enough_steps / steps_per_epoch)))
+    return max(good.epochs, min(MOST_EPOCHS.get(trainable, 20), math.ceil(steps / steps_per_epoch)))
 
 
 def rate(rates: Mapping[str, float], optimizer: str) -> float:
     """The learning rate for an optimizer; one that was added later starts from AdamW's."""
     return rates.get(optimizer, rates["adamw"])
+
+
+def of_language(trainable: str) -> Vetted:
+    """The vetted settings of a kind of trainable of a language model."""
+    return LANGUAGE.get(trainable, LANGUAGE["full"])
+
+
+def language_epochs(trainable: str, num_rows: int, batch: int) -> int:
+    """The vetted passes of a language model over so many training rows: more of them where there are few rows."""
+    good = of_language(trainable)
+    steps_per_epoch = max(1, math.ceil(num_rows / batch))
+    return max(good.epochs, min(MOST_LANGUAGE_EPOCHS, math.ceil(good.enough_steps / steps_per_epoch)))
