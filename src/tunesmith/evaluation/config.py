@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from tunesmith.core import wiring
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
+from tunesmith.core.tasks import HeadTask, Task
 from tunesmith.evaluation import criteria
 from tunesmith.evaluation.measures_config import FairnessConfig
 from tunesmith.metrics import table
 
-Task = Literal["classify", "tag", "regress"]
 Confidence = Annotated[float, Field(ge=0.5, lt=1)]
 
-BASELINES: dict[Task, tuple[str, ...]] = {
+BASELINES: dict[HeadTask, tuple[str, ...]] = {
     "classify": ("majority", "base_centroid", "tfidf"),
     "tag": ("majority", "base_logistic", "tfidf"),
     "regress": ("mean", "base_ridge", "tfidf"),
@@ -87,7 +87,7 @@ def check_gate(gate: Mapping[str, GateRule], task: Task, baselines: Sequence[str
 class BaselinesConfig(Config):
     """Which cheap baselines are fitted."""
 
-    task: Task
+    task: HeadTask
     """What is predicted: a label or a number."""
     names: list[str]
     """Baselines to fit, in the order shown; each must suit the task. The recipe's default: `BASELINES` of the task."""
@@ -108,7 +108,7 @@ class BaselinesConfig(Config):
 class EvaluateStageConfig(Config):
     """What is measured on the test rows, and what must be shown."""
 
-    task: Task
+    task: HeadTask
     """What is predicted: a label or a number."""
     gate: Gate | None = None
     """What each metric must show. Null: the primary metric (`f1_macro`; `mse` for numbers) better than every baseline;

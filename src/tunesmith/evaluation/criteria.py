@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tunesmith.core.errors import RecipeError
+from tunesmith.core.tasks import LANGUAGE_TASKS, Task
 from tunesmith.metrics import table
 
-Measure = Literal["fairness", "robustness", "cost", "calibration", "curves"]
+Measure = Literal["fairness", "robustness", "cost", "calibration", "curves", "forgetting"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Criterion:
 
 _EVERY = frozenset({"classify", "tag", "regress"})
 _LABELS = frozenset({"classify"})
+_TEXTS = frozenset(LANGUAGE_TASKS)
 
 _ALL = [
     Criterion("fairness_gap", "the largest difference of the metric between two groups", "fairness", _EVERY),
@@ -41,6 +43,7 @@ _ALL = [
     Criterion("latency_p95_ms", "the time within which 95 % of single texts are answered", "cost", _EVERY, False),
     Criterion("size_mb", "the files needed to answer, in megabytes of 10⁶ bytes", "cost", _EVERY, False),
     Criterion("peak_mb", "the most memory used while answering, in megabytes of 10⁶ bytes", "cost", _EVERY, False),
+    Criterion("forgetting", "the share by which general text needs more bits than before", "forgetting", _TEXTS),
 ]  # fmt: skip
 
 CRITERIA: dict[str, Criterion] = {one.name: one for one in _ALL}
@@ -52,7 +55,7 @@ def of_task(task: str) -> dict[str, Criterion]:
     return {name: one for name, one in CRITERIA.items() if task in one.tasks}
 
 
-def check_known(name: str, task: table.Task) -> None:
+def check_known(name: str, task: Task) -> None:
     """Refuse what is neither a metric nor a criterion of the task.
 
     Raises: RecipeError naming the nearest of both.
@@ -97,17 +100,28 @@ def check_rule(name: str, compares: bool, confidence: float | None, measured_wit
 
 
 _INFINITY = float("inf")
-_NUMBERS = {"r2": (-_INFINITY, 1.0), "pearson": (-1.0, 1.0), "spearman": (-1.0, 1.0)}
+_NUMBERS = {
+    "r2": (-_INFINITY, 1.0),
+    "pearson": (-1.0, 1.0),
+    "spearman": (-1.0, 1.0),
+    "bleu": (0.0, 100.0),
+    "chrf": (0.0, 100.0),
+    "bits_per_byte": (0.0, _INFINITY),
+    "perplexity": (1.0, _INFINITY),
+    "forgetting": (-1.0, _INFINITY),
+}
 _SHARES = ("calibration_error", "auroc_macro", "average_precision_macro", "selection_gap")
 
 
 def reach(name: str, task: str) -> tuple[float, float]:
     """The least and the largest value that a metric or criterion of a task can have."""
+    if name in _NUMBERS:
+        return _NUMBERS[name]
     if name in CRITERIA and name not in _SHARES:
         # Those of groups and perturbed texts are in units of the metric they watch.
         watches = CRITERIA[name].measure in ("fairness", "robustness")
         return (0.0, 1.0) if watches and task != "regress" else (-_INFINITY if watches else 0.0, _INFINITY)
-    return (0.0, 1.0) if task != "regress" or name in _SHARES else _NUMBERS.get(name, (0.0, _INFINITY))
+    return (0.0, 1.0) if task != "regress" or name in _SHARES else (0.0, _INFINITY)
 
 
 def check_reachable(name: str, task: str, at_least: float | None, at_most: float | None) -> None:

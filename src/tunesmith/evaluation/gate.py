@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tunesmith.core.tasks import Task
 from tunesmith.evaluation.config import Gate, GateRule
 from tunesmith.evaluation.significance import MODEL, Comparison, Interval, Resamples, Undefined, Verdict
 from tunesmith.metrics import table
@@ -71,7 +72,7 @@ def judge(gate: Gate, scores: Resamples, confidence: float) -> tuple[Judgement, 
     return judgement, [one for one in made.values() if one], not_measured
 
 
-def primary(gate: Gate, task: table.Task) -> str:
+def primary(gate: Gate, task: Task) -> str:
     """The metric a report leads with: the task's own, unless the gate names only others."""
     return table.PRIMARY[task] if table.PRIMARY[task] in gate or not gate else next(iter(gate))
 
@@ -131,7 +132,7 @@ def _limits(metric: str, rule: GateRule, scores: Resamples, confidence: float) -
             Check(f"{metric} {word} {limit:g}", False, None, f"{word} {limit:g}", f"{metric} was not measured: {why}")
             for word, limit in wanted
         ]
-    return [_limit(metric, word, limit, interval, rule.confidence, scores.num_rows) for word, limit in wanted]
+    return [_limit(metric, word, limit, interval, rule.confidence, scores.rows_of(metric)) for word, limit in wanted]
 
 
 def _limit(metric: str, word: str, limit: float, seen: Interval, confidence: float | None, num_rows: int) -> Check:

@@ -18,9 +18,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.core.tasks import Task
 from tunesmith.evaluation.significance import CHUNK_ELEMENTS, ENOUGH_DEFINED, wilson
 from tunesmith.metrics import table
-from tunesmith.metrics.table import Metric, Task
+from tunesmith.metrics.table import Metric
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

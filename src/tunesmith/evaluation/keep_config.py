@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tunesmith.core.config import Config
-from tunesmith.evaluation.config import Confidence, Task
+from tunesmith.core.tasks import HeadTask as Task
+from tunesmith.evaluation.config import Confidence
 
 
 class KeepConfig(Config):

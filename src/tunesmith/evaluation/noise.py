@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.core.tasks import Task
 from tunesmith.evaluation.measures_config import RobustnessConfig
 from tunesmith.evaluation.significance import Resamples, Undefined
 from tunesmith.metrics import table
-from tunesmith.metrics.table import Metric, Task
+from tunesmith.metrics.table import Metric
 from tunesmith.texts.perturb import perturb
 
 Facts = dict[str, Any]

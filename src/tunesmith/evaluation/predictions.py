@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.metrics.table import Task
+from tunesmith.core.tasks import Task
 from tunesmith.models.manifest import Decision
 
 Floats = NDArray[np.float64]

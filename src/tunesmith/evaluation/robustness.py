@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import polars as pl
 
 from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.core.tasks import Task
 from tunesmith.evaluation.answering import OpenEngine, Predictor, answered, open_transformers
 from tunesmith.evaluation.measures_config import WATCHED, RobustnessStageConfig
 from tunesmith.evaluation.noise import AS_IT_IS, Perturbed, chosen_rows, noise_facts, perturbed, watched
 from tunesmith.evaluation.predictions import Predictions, decided
 from tunesmith.evaluation.truth import given_labels, truth_of
-from tunesmith.metrics.table import Task
 from tunesmith.models.manifest import ModelManifest, TextRepair
 from tunesmith.texts.repair import repair_texts
 

@@ -28,8 +28,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.core.tasks import Task
 from tunesmith.metrics import table
-from tunesmith.metrics.table import Metric, Task
+from tunesmith.metrics.table import Metric
 
 Verdict = Literal["better", "not shown", "worse"]
 Floats = NDArray[np.float64]
@@ -109,15 +110,20 @@ class Resamples:
 
         Raises: Undefined where the metric has no value on these rows.
         """
-        value = self.points[predictor][metric]
-        draws_S = _defined(table.find(metric, self.task), value, self.draws[predictor][metric])
+        kind, value = table.find(metric, self.task), self.points[predictor][metric]
+        draws_S = _defined(kind, value, self.draws[predictor][metric])
         low, high = _percentiles(draws_S, confidence)
-        if low == high and self.task != "regress" and value in (0.0, 1.0):
+        num_rows = self.rows_of(metric, predictor)
+        if low == high and kind.is_share and value in (0.0, 1.0):
             # All rows right, or all wrong: resampling them again says nothing about the next row, Wilson does.
-            low, high = wilson(round(value * self.num_rows), self.num_rows, confidence)
-        elif self.num_rows < 2:
+            low, high = wilson(round(value * num_rows), num_rows, confidence)
+        elif num_rows < 2:
             raise Undefined("a single row says nothing about the spread")
         return Interval(value, low, high)
+
+    def rows_of(self, metric: str, predictor: str = MODEL) -> int:
+        """The rows that a predictor's metric is measured on: some metrics are of a part of them."""
+        return table.find(metric, self.task).num_rows(self._predictions[predictor])
 
     def compare(self, metric: str, predictor: str, against: str, confidence: float) -> Comparison:
         """A predictor against another by one metric.
@@ -144,7 +150,7 @@ class Resamples:
             p_value=p_value,
             confidence=confidence,
             verdict=verdict,
-            num_rows=self.num_rows,
+            num_rows=self.rows_of(metric, predictor),
             smallest_detectable=self._smallest_detectable(float(draws_S.std()), confidence),
         )
 

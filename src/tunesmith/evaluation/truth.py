@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunesmith.core.tasks import Task
 from tunesmith.evaluation.predictions import Predictions
-from tunesmith.metrics.table import Task
 
 NOT_GIVEN = -1.0
 """The margin of a label that a predictor does not know."""

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.tasks import Task
 from tunesmith.evaluation.significance import Resamples, Undefined
 from tunesmith.evaluation.truth import NOT_GIVEN, Truth, truth_of
 from tunesmith.lifecycle.reports import report_of, task_of
 from tunesmith.lifecycle.session import Session
 from tunesmith.metrics import table
-from tunesmith.metrics.table import Task
 
 FIRST, SECOND = "a", "b"
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tunesmith.core.errors import RecipeError
-from tunesmith.metrics import classification, multilabel, regression
+from tunesmith.core.tasks import LANGUAGE_TASKS, HeadTask, Task
+from tunesmith.metrics import classification, generation, multilabel, regression
 from tunesmith.metrics.regression import Pairs
-
-Task = Literal["classify", "tag", "regress"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,10 @@ class Metric:
     """Why the value can be nan."""
     same_to_it: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     """Brings predictions of any scale to a common one that this metric cannot tell from theirs."""
+    is_share: bool = True
+    """Whether it is a share: then 0 and 1 are its ends."""
+    num_rows: Callable[[NDArray[Any]], int] = len
+    """The rows it is measured on, of one predictor's."""
 
     def __call__(self, targets: ArrayLike, predictions: ArrayLike) -> float:
         """The value over all rows; nan where it has none."""
@@ -67,10 +70,29 @@ def _over_targets(compute: Callable[[Pairs], NDArray[np.float64]]) -> Callable[[
 
 
 def _regress(name: str, compute: Callable[[Pairs], NDArray[np.float64]], **more: Any) -> Metric:
-    return Metric(name, "regress", _over_targets(compute), **more)
+    return Metric(name, "regress", _over_targets(compute), is_share=False, **more)
+
+
+def _scored(name: str, compute: Callable[[Any], NDArray[np.float64]]) -> list[Metric]:
+    """A metric of how well answers are predicted."""
+    more: dict[str, Any] = {"num_rows": generation.num_scored, "undefined": "no token of an answer was scored"}
+    return [Metric(name, task, compute, higher_is_better=False, is_share=False, **more) for task in LANGUAGE_TASKS]
+
+
+def _written(
+    name: str,
+    compute: Callable[[Any], NDArray[np.float64]],
+    tasks: Sequence[Task] = LANGUAGE_TASKS,
+    undefined: str = "no answer was written",
+    is_share: bool = True,
+) -> list[Metric]:
+    """A metric of answers that the model wrote."""
+    more: dict[str, Any] = {"num_rows": generation.num_written, "undefined": undefined, "is_share": is_share}
+    return [Metric(name, task, compute, **more) for task in tasks]
 
 
 _CONSTANT = "all targets or all predictions are equal, so there is nothing to correlate"
+_NO_WORDS = "no reference of a written answer has a word of a-z or 0-9, all that ROUGE counts"
 
 _ALL = [
     Metric("accuracy", "classify", classification.accuracy),
@@ -99,6 +121,17 @@ _ALL = [
     _regress("r2", regression.r2, undefined="all targets are equal, so there is no variance to explain"),
     _regress("pearson", regression.pearson, undefined=_CONSTANT, same_to_it=_standardized),
     _regress("spearman", regression.spearman, undefined=_CONSTANT, same_to_it=_ranks),
+    *_written("chrf", generation.chrf, is_share=False),
+    *_written("bleu", generation.bleu, is_share=False),
+    *_written("rouge1", generation.rouge1, undefined=_NO_WORDS),
+    *_written("rouge2", generation.rouge2, undefined=_NO_WORDS),
+    *_written("rougeL", generation.rouge_l, undefined=_NO_WORDS),
+    *_written("exact_match", generation.exact_match),
+    *_written("token_f1", generation.token_f1),
+    *_written("json_valid", generation.json_valid, ("extract",)),
+    *_written("field_accuracy", generation.field_accuracy, ("extract",), "no reference of a written answer is JSON"),
+    *_scored("bits_per_byte", generation.bits_per_byte),
+    *_scored("perplexity", generation.perplexity),
 ]
 
 METRICS: dict[str, Metric] = {one.name: next(two for two in _ALL if two.name == one.name) for one in _ALL}
@@ -107,13 +140,30 @@ METRICS: dict[str, Metric] = {one.name: next(two for two in _ALL if two.name == 
 SHARES_OF_ROWS = frozenset({"accuracy", "f1_micro", "precision_micro", "recall_micro"})
 """With one label a row (``classify``) these are one number: the share of rows predicted right."""
 
-PRIMARY: dict[Task, str] = {"classify": "f1_macro", "tag": "f1_macro", "regress": "mse"}
+PRIMARY: dict[Task, str] = {
+    "classify": "f1_macro",
+    "tag": "f1_macro",
+    "regress": "mse",
+    "chat": "bits_per_byte",
+    "generate": "chrf",
+    "summarise": "rougeL",
+    "translate": "chrf",
+    "extract": "field_accuracy",
+}
 """The metric a verdict rests on where the recipe names none. Macro F1 does not let a frequent class hide a rare one.
 Mean squared error is what regression trains, and, unlike a correlation, it has a value for the constant ``mean``
 baseline and punishes predictions that are off in level or scale. Of several targets it is the mean over targets, each
-in deviations of its training rows, so that no target counts more for being written in smaller units."""
+in deviations of its training rows, so that no target counts more for being written in smaller units.
+A chat has many good answers that share no words with the one that stands there, so what counts is how well that one is
+predicted, by the byte, for tokenizers differ. ``generate`` and ``translate`` rest on chrF: it needs no tokenizer, holds
+for every script, and agrees with people's judgement better than BLEU (Popović 2015; Kocmi et al. 2021). Summaries are
+compared by ROUGE-L as is customary (Lin 2004), extractions field by field."""
 
-WATCHED: dict[Task, str] = {**PRIMARY, "tag": "average_precision"}
+WATCHED: dict[HeadTask, str] = {
+    "classify": PRIMARY["classify"],
+    "tag": "average_precision",
+    "regress": PRIMARY["regress"],
+}
 """The metric that chooses the best checkpoint where the recipe names none. For ``tag`` one that needs no threshold: the
 thresholds are tuned on the same rows afterwards, and at 0.5 a rare label scores 0 long after it is ranked well."""
 
@@ -151,4 +201,5 @@ _SUMMARIES: dict[Task, Callable[..., Any]] = {
     "classify": classification.tally,
     "tag": multilabel.tags,
     "regress": regression.pairs,
+    **dict.fromkeys(LANGUAGE_TASKS, generation.totals),
 }

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tunesmith.core.tasks import Task
 from tunesmith.evaluation import gate as gates
 from tunesmith.evaluation.config import GateRule
 from tunesmith.evaluation.detail import by_class
 from tunesmith.evaluation.predictions import Predictions
 from tunesmith.evaluation.significance import MODEL, Resamples, intervals
-from tunesmith.metrics.table import Task
 from tunesmith.reporting.view import RunView, StepView
 
 DIGEST = "ab12cd34ef" * 6 + "0123"

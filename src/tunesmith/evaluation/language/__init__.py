@@ -1,0 +1,1 @@
+"""Language models measured on the test rows: what they write, and how well they predict what stands there."""
