@@ -9,7 +9,7 @@ import polars as pl
 # ftfy takes tens of microseconds a text: it only sees texts that could need it.
 _SUSPICIOUS = r"[^\x00-\x7F]|&#?[0-9A-Za-z]{1,24};|[\x00-\x08\x0B-\x1F\x7F]"
 # Zero-width (non-)joiners U+200C and U+200D are letters of their own in emoji, Persian and Indic scripts: they stay.
-_INVISIBLE = r"[\u{00AD}\u{200B}\u{2060}\u{FEFF}]"
+INVISIBLE = r"[\u{00AD}\u{200B}\u{2060}\u{FEFF}]"
 
 
 def repair_texts(texts: Sequence[str], *, unicode: bool, whitespace: bool) -> list[str]:
@@ -24,7 +24,7 @@ def repair_texts(texts: Sequence[str], *, unicode: bool, whitespace: bool) -> li
 
 def single_spaced(text: pl.Expr) -> pl.Expr:
     """The text with invisible characters removed and every run of white space made one space; none at the ends."""
-    return text.str.replace_all(_INVISIBLE, "").str.replace_all(r"\s+", " ").str.strip_chars()
+    return text.str.replace_all(INVISIBLE, "").str.replace_all(r"\s+", " ").str.strip_chars()
 
 
 def fixed_unicode(texts: pl.Series) -> pl.Series:

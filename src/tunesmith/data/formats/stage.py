@@ -1,0 +1,143 @@
+"""The `format` stage: rows of whatever form made conversations, every row once, as one or among the refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, ClassVar
+
+import polars as pl
+
+from tunesmith.core.artifact import Artifact
+from tunesmith.core.conversation import Conversation
+from tunesmith.core.errors import DataError
+from tunesmith.core.source import Batch, Refused
+from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.data import dataset
+from tunesmith.data.dataset import LINEAGE
+from tunesmith.data.formats.config import FormatConfig
+from tunesmith.data.formats.convert import Tally, converted, facts_of
+from tunesmith.data.formats.detect import SAMPLE_ROWS, Detected, detect
+from tunesmith.data.formats.draft import UNKNOWN_ROLE, Fault
+from tunesmith.data.formats.json_cells import written
+from tunesmith.data.formats.readable import readable
+from tunesmith.data.sources.batches import bounded
+
+SLICE_ROWS = 10_000
+MADE = ("text", "messages", "tools")
+RESERVED = frozenset({*MADE, "label", "prompt"})
+"""Columns that mean something else from here on: a source's own of that name is kept under another."""
+
+
+class Format:
+    """Makes the rows of a dataset conversations."""
+
+    makes: ClassVar[Mapping[str, str]] = {"dataset": "dataset"}
+
+    def __init__(self, config: FormatConfig) -> None:
+        self.config = config
+
+    def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
+        """The facts of the dataset of conversations, which lies in ``context.out / "dataset"``.
+
+        Raises: RecipeError where the recipe names a column that is not there; DataError where the format is none that
+        is known, or no row is a conversation.
+        """
+        source = given["dataset"]
+        rows = dataset.scan(source)
+        detected = detect(rows.head(SAMPLE_ROWS).collect(), self.config)
+        work = _Work(self.config, detected, source)
+        manifest = dataset.write_dataset(context.out / "dataset", work.batches(context), [*MADE, *work.names.values()])
+        if not manifest.rows:
+            raise _nothing_left(self.config, work)
+        facts = {
+            **source.facts,
+            "columns": [name for name in manifest.columns if name not in LINEAGE],
+            "rows": manifest.rows,
+            "refused": dict(manifest.refused),
+            "notes": [*source.facts.get("notes", ()), *detected.notes, *work.notes],
+            "conversations": facts_of(detected, self.config, work.tally, work.refused),
+        }
+        return {"dataset": facts}
+
+
+class _Work:
+    """One pass over a dataset."""
+
+    def __init__(self, config: FormatConfig, detected: Detected, source: Artifact) -> None:
+        self.config, self.detected, self.source = config, detected, source
+        self.tally = Tally()
+        self.refused: Counter[str] = Counter()
+        """What this step refused, by reason."""
+        read = {name for columns in detected.columns.values() for name in columns}
+        self.read = [name for name in dataset.columns(source) if name in read]
+        others = [name for name in dataset.columns(source) if name not in LINEAGE and name not in read]
+        self.names = {name: _free(name, others) for name in others}
+        """The source's own columns that stay → what they are called from here on."""
+        renamed = [f"`{name}` → `{new}`" for name, new in self.names.items() if name != new]
+        self.notes = [f"columns called like those of conversations: {', '.join(renamed)}"] if renamed else []
+
+    def batches(self, context: StepContext) -> Iterator[Batch]:
+        """The records that were refused before, then the rows in order."""
+        before = dataset.read_refused(self.source)
+        yield Batch({}, tuple(Refused(one["reason"], one["record"], one["position"]) for one in before.to_dicts()))
+        positions = _positions(before["position"].to_list())
+        rows = dataset.scan(self.source)
+        total, start = int(self.source.facts["rows"]), 0
+        while start < total:
+            context.check_cancelled()
+            context.progress(start, total, "rows", self.config.source)
+            part = rows.slice(start, SLICE_ROWS).collect()
+            yield self._batch(part, [next(positions) for _ in range(part.height)])
+            start += SLICE_ROWS
+
+    def _batch(self, part: pl.DataFrame, positions: Sequence[int]) -> Batch:
+        made = converted(part, self.detected, self.config, self.tally)
+        kept = [at for at, one in enumerate(made) if isinstance(one, Conversation)]
+        conversations = [one for one in made if isinstance(one, Conversation)]
+        refused = [(at, one) for at, one in enumerate(made) if isinstance(one, Fault)]
+        rows = part if not refused else part[kept]
+        columns: dict[str, list[Any]] = {name: rows[name].to_list() for name in LINEAGE}
+        columns["text"] = list(map(readable, conversations))
+        columns["messages"] = [one.messages_json() for one in conversations]
+        columns["tools"] = [one.tools_json() for one in conversations]
+        columns |= {new: rows[name].to_list() for name, new in self.names.items()}
+        return Batch(columns, tuple(self._refused(part, at, fault, positions[at]) for at, fault in refused))
+
+    def _refused(self, part: pl.DataFrame, at: int, fault: Fault, position: int) -> Refused:
+        self.refused[fault.reason] += 1
+        row = part.row(at, named=True)
+        seen = {"seen": fault.seen} if fault.seen else {}
+        record = {"row_id": row["row_id"], **seen, **{name: row[name] for name in self.read}}
+        return Refused(fault.reason, bounded(written(record)), position)
+
+
+def _positions(refused: Sequence[int]) -> Iterator[int]:
+    """The places in the source of the rows that were read: those that no refused record has."""
+    taken = set(refused)
+    return (place for place in count(1) if place not in taken)
+
+
+def _free(name: str, others: Sequence[str]) -> str:
+    """A column's own name, or one that is free where its own means something else from here on."""
+    while name in RESERVED:
+        name = f"source_{name}"
+        while name in others:
+            name = f"source_{name}"
+    return name
+
+
+def _nothing_left(config: FormatConfig, work: _Work) -> DataError:
+    """The error of a source without any conversation."""
+    reasons = ", ".join(f"{reason}: {n}" for reason, n in work.refused.most_common(5))
+    mapping = ", ".join(f"{role}: {' + '.join(columns)}" for role, columns in work.detected.columns.items())
+    way_out = f"check what was read as {work.detected.format.title} ({mapping}), or write `format: {{columns: {{..}}}}`"
+    if work.refused.most_common(1) and work.refused.most_common(1)[0][0] == UNKNOWN_ROLE:
+        role = work.tally.unknown_roles.most_common(1)[0][0]
+        way_out = f"say who that is: `format: {{roles: {{{role}: user}}}}`, or `assistant`, `system`, `tool`"
+    return DataError(
+        f"no row of source `{config.source}` is a conversation",
+        seen=reasons or "no rows",
+        next=way_out,
+    )
