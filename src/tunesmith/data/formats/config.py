@@ -1,38 +1,46 @@
-"""What the `format` stage is told."""
+"""What a recipe may say about the form its rows have, and what the `format` stage is told."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tunesmith.core.config import Config
 from tunesmith.core.conversation import Role
 
+FormatKind = Literal["auto", "messages", "sharegpt", "alpaca", "prompt_completion", "text"]
 Columns = str | Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class FormatSection(Config):
-    """How the rows of sources become conversations. Everything is detected from their columns where nothing is said."""
+    """What form the rows have. Everything is detected from the columns of each source where nothing is said; a kind
+    alone may stand for the table, as `format: alpaca`."""
 
-    format: Literal["auto", "messages", "sharegpt", "alpaca", "prompt_completion", "text"] = "auto"
-    """The form the source has; `auto` (the default) looks at its columns and their values."""
+    kind: FormatKind = "auto"
+    """The form of the rows: OpenAI's `messages`, `sharegpt`, `alpaca`, `prompt_completion` or `text`
+    ([what each looks like](formats.md)). `auto`, the default, looks at the columns and what they hold."""
     columns: dict[str, Columns] = Field(default_factory=dict)
-    """What the format calls it → the source's column, as `{prompt: question, completion: reply}`; several columns are
-    joined with a blank line. Default: detected by name."""
+    """What the format calls it → the column, as `{prompt: question, completion: reply}`; several columns are joined
+    with a blank line. Sources that differ are mapped under `columns` of each source instead. Default: found by name."""
     lists: tuple[str, ...] = ()
     """Columns whose cells are lists of texts, the paragraphs of one: joined with a blank line. Default: none, a list is
     a text like any other."""
     keys: dict[Literal["role", "content"], str] = Field(default_factory=dict)
-    """How a turn of a list calls who speaks and what is said, as `{role: speaker, content: utterance}`. Default: `role`
-    and `content`, or `from` and `value`."""
+    """What a turn of a list calls its speaker and what is said, as `{role: speaker, content: utterance}`. Default:
+    `role` and `content`, or `from` and `value`."""
     roles: dict[str, Role] = Field(default_factory=dict)
-    """Who speaks in the source → `system`, `user`, `assistant` or `tool`. Default: the names that are in use, in any
-    case: `human`, `gpt`, `model`, `observation`, ..."""
+    """Who speaks in the rows → `system`, `user`, `assistant` or `tool`. Default: the names in use, in any case: `human`,
+    `gpt`, `model`, `observation` and others."""
     repeated_turns: Literal["merge", "refuse"] = "merge"
     """What happens to two turns of one speaker in a row, as exports of chats have them: `merge` joins them with a blank
-    line and counts it, so that no word is lost and templates that want speakers in turn take the row; `refuse` puts the
-    row among the refused ones. Default: merge."""
+    line and counts it, so that no word is lost and templates that want speakers to alternate take the row; `refuse`
+    puts the row in quarantine. Default: merge."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_word(cls, section: Any) -> Any:
+        return {"kind": section} if isinstance(section, str) else section
 
 
 class FormatConfig(FormatSection):

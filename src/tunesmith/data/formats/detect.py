@@ -48,9 +48,9 @@ def detect(rows: pl.DataFrame, config: FormatConfig) -> Detected:
     shapes = {name: shape(rows[name]) for name in names.values()}
     _check_told(config, list(names.values()))
     told = {role: (one,) if isinstance(one, str) else tuple(one) for role, one in config.columns.items()}
-    if config.format == "auto" and not told:
+    if config.kind == "auto" and not told:
         _refuse_later(rows, names, config)
-    kind = config.format if config.format != "auto" else _kind(names, shapes, told, config)
+    kind = config.kind if config.kind != "auto" else _kind(names, shapes, told, config)
     if kind is None:
         raise suggest.unknown(rows, shapes, config)
     found = FORMATS[kind]
@@ -64,7 +64,7 @@ def detect(rows: pl.DataFrame, config: FormatConfig) -> Detected:
         is_conversational=kind == "prompt_completion"
         and all(shapes[columns[role][0]] == MESSAGES for role in ("prompt", "completion")),
     )
-    is_told = bool(told) or config.format != "auto"
+    is_told = bool(told) or config.kind != "auto"
     return Detected(found, columns, reading, is_told, tuple(_notes(found, columns, shapes, is_told, config)))
 
 
@@ -183,13 +183,13 @@ def _likeliest(lists: Sequence[str], names: Mapping[str, str], config: FormatCon
 
 def _check_told(config: FormatConfig, columns: Sequence[str]) -> None:
     """Raise RecipeError where `columns` names a role that the format has not, or a column that is not there."""
-    formats = FORMATS.values() if config.format == "auto" else [FORMATS[config.format]]
+    formats = FORMATS.values() if config.kind == "auto" else [FORMATS[config.kind]]
     roles = dict.fromkeys(role for one in formats for role in one.names)
     for role, one in config.columns.items():
         if role not in roles:
             raise RecipeError(
                 f"`format: {{columns: ..}}` names `{role}`, which "
-                + ("no format has" if config.format == "auto" else f"the format `{config.format}` has not"),
+                + ("no format has" if config.kind == "auto" else f"the format `{config.kind}` has not"),
                 seen=role,
                 allowed=", ".join(roles),
                 next=suggest.did_you_mean(role, list(roles), "name what the format calls it, on the left"),
@@ -206,7 +206,9 @@ def _check_there(column: str, columns: Sequence[str], seen: str, config: FormatC
             f"source `{config.source}` has no column `{column}`",
             seen=seen,
             allowed=", ".join(columns),
-            next=suggest.did_you_mean(column, columns, "write the name of a column that is there"),
+            next=suggest.did_you_mean(
+                column, columns, "name one that is there; where sources differ, map each one's `columns`"
+            ),
         )
 
 

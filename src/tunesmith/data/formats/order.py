@@ -33,10 +33,10 @@ def conversation(draft: Draft, repeated: Literal["merge", "refuse"]) -> Conversa
     """
     turns = _joined(_without_empty(draft), draft, repeated)
     made = _with_ids(turns, draft.events)
-    answers = [turn for turn in made if turn.role == "assistant"]
-    if not answers:
+    weights = [turn.weight for turn in made if turn.role == "assistant"]
+    if not weights:
         raise Fault(NO_ANSWER)
-    if all(turn.weight == 0 for turn in answers):
+    if not any(weight is None or weight for weight in weights):
         raise Fault(UNTRAINED)
     if made[-1].role != "assistant":
         draft.events.append(GOES_ON)
@@ -50,7 +50,7 @@ def _without_empty(draft: Draft) -> list[Said]:
     found = []
     for turn in draft.turns:
         # Blank is empty, whether or not contents are repaired.
-        if turn.role != "tool" and not turn.calls and (not turn.content or turn.content.isspace()):
+        if (not turn.content or turn.content.isspace()) and turn.role != "tool" and not turn.calls:
             if turn.role != "system":
                 raise Fault(EMPTY + turn.role)
             draft.events.append("empty system turns left out")
@@ -100,8 +100,9 @@ def _with_ids(turns: Sequence[Said], events: list[str]) -> tuple[Turn, ...]:
             waiting.remove(call_id)
             made.append(Turn("tool", turn.content, tool_call_id=call_id, name=turn.name))
             continue
-        events += [UNANSWERED] * len(waiting)
-        waiting = []
+        if waiting:
+            events += [UNANSWERED] * len(waiting)
+            waiting = []
         calls: tuple[Call, ...] = ()
         if turn.calls:
             calls = tuple(_with_id(call, num_calls + at) for at, call in enumerate(turn.calls))

@@ -132,7 +132,7 @@ def _nothing_left(config: FormatConfig, work: _Work) -> DataError:
     """The error of a source without any conversation."""
     reasons = ", ".join(f"{reason}: {n}" for reason, n in work.refused.most_common(5))
     mapping = ", ".join(f"{role}: {' + '.join(columns)}" for role, columns in work.detected.columns.items())
-    way_out = f"check what was read as {work.detected.format.title} ({mapping}), or write `format: {{columns: {{..}}}}`"
+    way_out = f"check what was read as {work.detected.format.title} ({mapping}), or write under `data` `format: {{columns: {{..}}}}`"
     if work.refused.most_common(1) and work.refused.most_common(1)[0][0] == UNKNOWN_ROLE:
         role = work.tally.unknown_roles.most_common(1)[0][0]
         way_out = f"say who that is: `format: {{roles: {{{role}: user}}}}`, or `assistant`, `system`, `tool`"

@@ -56,7 +56,7 @@ def lacking(
         f"source `{config.source}` has no column for `{absent[0]}` of the format `{found.kind}`",
         seen=", ".join(name for name in rows.columns if name not in LINEAGE),
         allowed=", ".join(found.needed) + (f"; may have {optional}" if optional else ""),
-        next=f"write `format: {{columns: {{{words}}}}}`",
+        next=f"write under `data` `format: {{columns: {{{words}}}}}`",
     )
 
 
@@ -71,7 +71,7 @@ def _turns_of(rows: pl.DataFrame, shapes: Mapping[str, str]) -> str:
         what = _nearest(("content", "value", "text", "utterance", "message"), [key for key in keys if key != who])
         if who and what:
             return (
-                f"`{name}` holds turns: write `format: {{columns: {{messages: {name}}}, keys: {{role: {who}, "
+                f"`{name}` holds turns: write under `data` `format: {{columns: {{messages: {name}}}, keys: {{role: {who}, "
                 f"content: {what}}}}}`, and under `roles` who is the user and who the assistant"
             )
     return ""
@@ -88,12 +88,12 @@ def _mapping(rows: pl.DataFrame, columns: Sequence[str]) -> str:
         prompt = prompt or next(name for name in texts if name != completion)
         completion = completion or next(name for name in texts if name != prompt)
     if prompt and completion:
-        return f"write `format: {{columns: {{prompt: {prompt}, completion: {completion}}}}}`"
+        return f"write under `data` `format: {{columns: {{prompt: {prompt}, completion: {completion}}}}}`"
     if prompt or completion or len(texts) == 1:
         alone = prompt or completion or texts[0]
         return (
             f"map the answers beside `{alone}`, as `format: {{columns: {{prompt: .., completion: ..}}}}`; to learn the "
-            f"texts as they are, write `format: {{columns: {{text: {alone}}}}}`"
+            f"texts as they are, write under `data` `format: {{columns: {{text: {alone}}}}}`"
         )
     return "write which column is what: `format: {columns: {prompt: .., completion: ..}}`"
 

@@ -131,7 +131,7 @@ class LaterFormat:
     """What to do."""
 
 
-_CHOSEN = "to learn the better answers only, write `format: {{columns: {{prompt: {0}, completion: {1}}}}}`"
+_CHOSEN = "to learn the better answers only, write under `data` `format: {{columns: {{prompt: {0}, completion: {1}}}}}`"
 LATER: tuple[LaterFormat, ...] = (
     LaterFormat(
         "preference pairs (chosen and rejected)",
@@ -141,7 +141,7 @@ LATER: tuple[LaterFormat, ...] = (
     LaterFormat(
         "preference pairs (chosen and rejected transcripts)",
         (frozenset({"chosen", "rejected"}),),
-        "to learn the better conversations only, write `format: {columns: {messages: chosen}}` where they are lists of "
+        "to learn the better conversations only, write under `data` `format: {columns: {messages: chosen}}` where they are lists of "
         "messages, or `format: {columns: {text: chosen}}` where they are texts",
     ),
     LaterFormat(
