@@ -9,15 +9,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.core.errors import RecipeError
 from tunesmith.core.events import Listener
+from tunesmith.core.tasks import HEAD_TASKS
 from tunesmith.lifecycle import model as models_of
 from tunesmith.lifecycle.model import Model, Prediction
-from tunesmith.lifecycle.plan import Plan, make_plan
+from tunesmith.lifecycle.plan import make_plan
+from tunesmith.lifecycle.planned import Plan
 from tunesmith.lifecycle.run import RunResult, Until, resume_run, start_run
 from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.recipe.load import load as load_recipe
 from tunesmith.recipe.recipe import Recipe
+from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.store.workspace import DEFAULT_FOLDER, HOME_VARIABLE
 
 if TYPE_CHECKING:
@@ -83,7 +87,7 @@ def plan(
         return plan_in(session, loaded)
 
 
-def plan_in(session: Session, recipe: Recipe) -> Plan:
+def plan_in(session: Session, recipe: AnyRecipe) -> Plan:
     """The plan of a loaded recipe, in an open session."""
     runner = Runner(
         session.workspace,
@@ -165,6 +169,12 @@ def suggest(
     from tunesmith.lifecycle.suggest import recipe_of, suggestions
 
     recipe = load_recipe(recipe_of(Path(path), task))
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(
+            "encoders are suggested for tasks that a head answers",
+            seen=f"task: {recipe.task}",
+            allowed=", ".join(HEAD_TASKS),
+        )
     with open_session(home, project, listener, cancel) as session:
         return suggestions(recipe, plan_in(session, recipe))
 

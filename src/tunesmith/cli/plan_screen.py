@@ -14,7 +14,7 @@ from tunesmith.cli.plan_preparation import preparation
 from tunesmith.cli.tables import table
 
 if TYPE_CHECKING:
-    from tunesmith.lifecycle.plan import Plan
+    from tunesmith.lifecycle.planned import Plan
 
 MOST_LABELS = 15
 BAR_CELLS = 24

@@ -75,6 +75,7 @@ _ROWS: list[Wire] = [
     _row("stage", "robustness", "evaluation.robustness:Robustness", "evaluation.measures_config:RobustnessStageConfig", "Answers perturbed test texts", is_heavy=True),
     _row("stage", "cost", "evaluation.cost:Cost", "evaluation.measures_config:CostStageConfig", "Times single answers on this machine", is_heavy=True, version=2),
     _row("stage", "evaluate", "evaluation.stage:Evaluate", "evaluation.config:EvaluateStageConfig", "Measures the model against the baselines", is_heavy=True, version=2),
+    _row("stage", "evaluate_language", "evaluation.language.stage:EvaluateLanguage", "evaluation.language.config:EvaluateLanguageConfig", "Measures a language model against the untrained base", is_heavy=True),
 
     _row("source", "csv", "data.sources.several:open_files", "data.sources.csv:CsvConfig", "Comma, semicolon or tab separated text"),
     _row("source", "jsonl", "data.sources.several:open_files", "data.sources.jsonl:JsonlConfig", "One JSON object a line"),

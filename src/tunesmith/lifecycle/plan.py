@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.lifecycle import outlook
-from tunesmith.lifecycle.flow import flow_of
+from tunesmith.lifecycle.flows import flow_of
+from tunesmith.lifecycle.language_plan import language_plan
+from tunesmith.lifecycle.planned import Plan, PlannedStep, known_when_planning
 from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.steps import StepSpec
+from tunesmith.recipe.language import LanguageRecipe
 from tunesmith.recipe.recipe import Recipe
+from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.selection import resources
 from tunesmith.training.config import LayersConfig
 
@@ -22,48 +25,13 @@ SAMPLED_ROWS = 20_000
 SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class PlannedStep:
-    """A step as a plan shows it."""
-
-    name: str
-    stage: str
-    key: str
-    status: str
-    """done (by this plan or before), cached, to run, or unknown."""
-    forecast: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run would do: the data as it is now, the rest as a forecast."""
-
-    recipe: str
-    task: str
-    sources: list[dict[str, Any]]
-    rows: Mapping[str, Any]
-    """Facts of the splits: read, kept, removed and quarantined per reason and source."""
-    quality: Mapping[str, Any]
-    base: Mapping[str, Any]
-    lengths: Mapping[str, Any]
-    steps: list[PlannedStep]
-    total: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    privacy: list[Mapping[str, Any]] = field(default_factory=list)
-    """Facts of the findings: personal data, by source."""
-
-    candidates: Mapping[str, Any] = field(default_factory=dict)
-    """The models that will be ranked, where the recipe names several."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The plan as JSON values."""
-        return asdict(self)
-
-
-def make_plan(recipe: Recipe, runner: Runner) -> Plan:
+def make_plan(recipe: AnyRecipe, runner: Runner) -> Plan:
     """The plan of a recipe: ingests and prepares for real (a run takes those results over), forecasts the rest."""
+    if isinstance(recipe, LanguageRecipe):
+        return language_plan(recipe, runner)
+    assert isinstance(recipe, Recipe)
     specs = flow_of(recipe).specs
-    now = _known_when_planning(specs)
+    now = known_when_planning(specs)
     runner.keys |= runner.keys_of(specs)
     before = {spec.name: runner.status_of(spec) for spec in specs}
     results = runner.run(now)
@@ -100,15 +68,6 @@ def make_plan(recipe: Recipe, runner: Runner) -> Plan:
         settings=recipe.for_train().model_dump(mode="json") | {"epochs": _epochs(recipe, lengths)},
         privacy=[dict(made["findings"].facts) for made in results.values() if "findings" in made],
     )
-
-
-def _known_when_planning(specs: Sequence[StepSpec]) -> list[StepSpec]:
-    """The steps that a plan carries out: those marked ``in_plan`` whose inputs are all made by such steps."""
-    now: dict[str, StepSpec] = {}
-    for spec in specs:
-        if spec.wire.in_plan and all(source.step in now for source in spec.given.values()):
-            now[spec.name] = spec
-    return list(now.values())
 
 
 def token_lengths(recipe: Recipe, splits: Artifact, base: Artifact) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
 from tunesmith.lifecycle.run import RECIPE
 from tunesmith.lifecycle.session import Session
 from tunesmith.recipe.load import load
+from tunesmith.recipe.recipe import Recipe
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.store.records import ModelVersion
 
@@ -88,7 +89,7 @@ def trained_columns(session: Session, reference: str, role: str) -> list[str]:
     except TunesmithError:
         # A model can outlive its run's folder: then the columns are told by their content.
         return []
-    several = recipe.label_columns if role == "label" else ()
+    several = recipe.label_columns if role == "label" and isinstance(recipe, Recipe) else ()
     return list(several) or list(dict.fromkeys(source.columns.get(role, role) for source in recipe.data.sources))
 
 

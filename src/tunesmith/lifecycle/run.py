@@ -14,12 +14,13 @@ from tunesmith.core import digests
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import Interrupted, RecipeError, StepError, TunesmithError
 from tunesmith.core.events import Event, EventLog
-from tunesmith.lifecycle.flow import Flow, flow_of
+from tunesmith.lifecycle.flow import Flow
+from tunesmith.lifecycle.flows import flow_of
 from tunesmith.lifecycle.release import Release, release
 from tunesmith.lifecycle.runner import Outputs, Runner
 from tunesmith.lifecycle.session import Session
 from tunesmith.recipe.load import dump, load
-from tunesmith.recipe.recipe import Recipe
+from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.reporting.report import write_report
 from tunesmith.reporting.view import RunView, StepView
 from tunesmith.store.files import write_bytes, write_json
@@ -52,7 +53,7 @@ class RunResult:
         return asdict(self)
 
 
-def start_run(session: Session, recipe: Recipe, until: Until = "release") -> RunResult:
+def start_run(session: Session, recipe: AnyRecipe, until: Until = "release") -> RunResult:
     """Run a recipe under a new run id."""
     stamp = datetime.now(UTC).strftime("%m%d-%H%M")
     return _carry_out(session, recipe, f"{recipe.name}-{stamp}-{secrets.token_hex(2)}", until)
@@ -67,14 +68,14 @@ def resume_run(session: Session, run_id: str, until: Until = "release") -> RunRe
     return _carry_out(session, load(path), run_id, until)
 
 
-def _carry_out(session: Session, recipe: Recipe, run_id: str, until: Until) -> RunResult:
+def _carry_out(session: Session, recipe: AnyRecipe, run_id: str, until: Until) -> RunResult:
     folder = session.workspace.run_folder(run_id)
     # Before anything is recorded: a second resume must not mark the run that is under way as failed.
     with session.workspace.lock(folder / "lock", wait=False):
         return _locked(session, recipe, run_id, until, folder)
 
 
-def _locked(session: Session, recipe: Recipe, run_id: str, until: Until, folder: Path) -> RunResult:
+def _locked(session: Session, recipe: AnyRecipe, run_id: str, until: Until, folder: Path) -> RunResult:
     text = dump(recipe)
     started = datetime.now(UTC)
     write_bytes(folder / RECIPE, text.encode())
@@ -140,7 +141,7 @@ def _ended(session: Session, run_id: str, error: BaseException) -> BaseException
     return error
 
 
-def _release(session: Session, recipe: Recipe, run_id: str, made: Mapping[str, Artifact], until: Until) -> Release:
+def _release(session: Session, recipe: AnyRecipe, run_id: str, made: Mapping[str, Artifact], until: Until) -> Release:
     model, report = made["model"], made["report"]
     if until == "evaluate":
         return Release(False, report.facts["gate"]["verdict"], recipe.name)
@@ -149,7 +150,7 @@ def _release(session: Session, recipe: Recipe, run_id: str, made: Mapping[str, A
 
 def _view(
     session: Session,
-    recipe: Recipe,
+    recipe: AnyRecipe,
     run_id: str,
     flow: Flow,
     results: Mapping[str, Outputs],
@@ -186,7 +187,7 @@ def _view(
         base=made["base"].facts,
         model=model.facts,
         report=made["report"].facts,
-        baselines=made["baselines"].facts,
+        baselines=made["baselines"].facts if "baselines" in made else {},
         history=made["history"].path / "history.jsonl",
         predictions=made["report"].path / "predictions.parquet",
         removed=splits.path / "removed.parquet",
@@ -197,17 +198,17 @@ def _view(
         recipe_yaml=dump(recipe),
         warnings=tuple(dict.fromkeys(warnings)),
         settings=_settings(recipe, made),
-        confidence=recipe.evaluate.confidence,
+        confidence=recipe.confidence,
         made={spec.name: {name: one.facts for name, one in results[spec.name].items()} for spec in flow.specs},
         files={f"{spec.name}/{name}": one.path for spec in flow.specs for name, one in results[spec.name].items()},
         split_files={name: splits.path / f"{name}.parquet" for name in splits.facts["splits"]},
     )
 
 
-def _settings(recipe: Recipe, made: Mapping[str, Artifact]) -> dict[str, Any]:
+def _settings(recipe: AnyRecipe, made: Mapping[str, Artifact]) -> dict[str, Any]:
     """The settings that were trained with: those that tuning chose, else the recipe's own."""
     if "settings" not in made:
-        return recipe.for_train().model_dump(mode="json")
+        return recipe.settings()
     chosen: dict[str, Any] = json.loads((made["settings"].path / "settings.json").read_text(encoding="utf-8"))["train"]
     return chosen
 

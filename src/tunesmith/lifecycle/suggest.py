@@ -10,7 +10,7 @@ from typing import Any
 from tunesmith.core import machine
 from tunesmith.core.errors import RecipeError
 from tunesmith.lifecycle import columns
-from tunesmith.lifecycle.plan import Plan
+from tunesmith.lifecycle.planned import Plan
 from tunesmith.lifecycle.table_file import DELIMITED_SUFFIXES, JSONL_SUFFIXES, open_table, sample
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.selection import resources

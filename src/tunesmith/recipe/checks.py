@@ -21,6 +21,7 @@ from tunesmith.training import conflicts, tune_config
 
 if TYPE_CHECKING:
     from tunesmith.recipe.recipe import Recipe
+    from tunesmith.recipe.sections import AnyRecipe
 
 LOSS = "loss"
 
@@ -28,7 +29,8 @@ LOSS = "loss"
 def problems(recipe: Recipe) -> Iterator[Problem]:
     """Everything in a recipe that does not go together."""
     for check in (
-        _sources,
+        names_differ,
+        _roles,
         _labels,
         _columns,
         column_checks.problems,
@@ -46,7 +48,8 @@ def problems(recipe: Recipe) -> Iterator[Problem]:
         yield from check(recipe)
 
 
-def _sources(recipe: Recipe) -> Iterator[Problem]:
+def names_differ(recipe: AnyRecipe) -> Iterator[Problem]:
+    """Sources that are called alike."""
     counts = Counter(source.name for source in recipe.data.sources)
     for index, source in enumerate(recipe.data.sources):
         if counts[source.name] > 1:
@@ -56,6 +59,10 @@ def _sources(recipe: Recipe) -> Iterator[Problem]:
                 seen=source.name,
                 next="give each source a name of its own: lineage and reports tell them apart by it",
             )
+
+
+def _roles(recipe: Recipe) -> Iterator[Problem]:
+    for index, source in enumerate(recipe.data.sources):
         for role in ("text", "label"):
             has_parts = role == "label" and any(left.startswith(LABEL_COLUMN) for left in source.columns)
             has_parts = has_parts or column_checks.may_be_made(recipe, role)
@@ -138,7 +145,7 @@ def _columns(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _split(recipe: Recipe) -> Iterator[Problem]:
-    yield from _from_error(("data", "split", "stratify_by"), recipe.for_prepare)
+    yield from from_error(("data", "split", "stratify_by"), recipe.for_prepare)
 
 
 def _label_errors(recipe: Recipe) -> Iterator[Problem]:
@@ -181,9 +188,9 @@ def _has_validation(recipe: Recipe) -> bool:
 def _method(recipe: Recipe) -> Iterator[Problem]:
     clashes = list(conflicts.found(recipe.train, recipe.task))
     for key, error in clashes:
-        yield from _from_error(("train", key), partial(_raised, error))
+        yield from from_error(("train", key), partial(_raised, error))
     if not clashes:
-        yield from _from_error(("train", "method"), recipe.for_train)
+        yield from from_error(("train", "method"), recipe.for_train)
 
 
 def _raised(error: RecipeError) -> None:
@@ -203,7 +210,7 @@ def _early_stopping(recipe: Recipe) -> Iterator[Problem]:
         )
     if stopping.metric not in (None, LOSS):
         metric = stopping.metric
-        yield from _from_error(("train", "early_stopping", "metric"), lambda: table.find(metric, recipe.task))
+        yield from from_error(("train", "early_stopping", "metric"), lambda: table.find(metric, recipe.task))
 
 
 def _model(recipe: Recipe) -> Iterator[Problem]:
@@ -232,13 +239,13 @@ def _tune(recipe: Recipe) -> Iterator[Problem]:
     found = [
         problem
         for key in space
-        for problem in _from_error(
+        for problem in from_error(
             ("tune", "space", key), partial(tune_config.resolve, recipe.train, recipe.task, space, key)
         )
     ]
     yield from found
     if not found:
-        yield from _from_error(("tune", "space"), recipe.phases)
+        yield from from_error(("tune", "space"), recipe.phases)
 
 
 def _baselines(recipe: Recipe) -> Iterator[Problem]:
@@ -265,10 +272,10 @@ def _baselines(recipe: Recipe) -> Iterator[Problem]:
 
 def _gate(recipe: Recipe) -> Iterator[Problem]:
     for metric, rule in (recipe.gate or {}).items():
-        yield from _from_error(("gate", metric), partial(check_gate, {metric: rule}, recipe.task, recipe.baselines))
+        yield from from_error(("gate", metric), partial(check_gate, {metric: rule}, recipe.task, recipe.baselines))
 
 
-def _from_error(path: Path, check: Callable[[], object]) -> Iterator[Problem]:
+def from_error(path: Path, check: Callable[[], object]) -> Iterator[Problem]:
     """The problem that a check raises, at a path."""
     try:
         check()

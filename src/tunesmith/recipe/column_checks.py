@@ -12,10 +12,10 @@ from tunesmith.recipe.problems import Problem, dotted
 from tunesmith.recipe.yaml12 import Path
 
 if TYPE_CHECKING:
-    from tunesmith.recipe.recipe import Recipe
+    from tunesmith.recipe.sections import AnyRecipe
 
 
-def added(recipe: Recipe) -> list[str]:
+def added(recipe: AnyRecipe) -> list[str]:
     """The columns that joins, expressions and language identification add to those of the sources, where known."""
     data = recipe.data
     names = [name for join in data.joins for name in join.table.columns]
@@ -25,13 +25,13 @@ def added(recipe: Recipe) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def may_be_made(recipe: Recipe, role: str) -> bool:
+def may_be_made(recipe: AnyRecipe, role: str) -> bool:
     """Whether a role may come from a step of preparation instead of from a source."""
     tables = recipe.data.joins
     return role in added(recipe) or (role == "label" and any(not join.table.columns for join in tables))
 
 
-def problems(recipe: Recipe) -> Iterator[Problem]:
+def problems(recipe: AnyRecipe) -> Iterator[Problem]:
     """Tables whose names are taken, and steps that name a column that is not there yet."""
     counts = Counter(source.name for source in recipe.data.sources)
     counts.update(join.table.name for join in recipe.data.joins)
@@ -48,7 +48,7 @@ def problems(recipe: Recipe) -> Iterator[Problem]:
         yield from _steps(recipe, list(dict.fromkeys(left for one in recipe.data.sources for left in one.columns)))
 
 
-def _steps(recipe: Recipe, known: list[str]) -> Iterator[Problem]:
+def _steps(recipe: AnyRecipe, known: list[str]) -> Iterator[Problem]:
     for index, join in enumerate(recipe.data.joins):
         for key in join.on:
             yield from _known(("data", "joins", index, "on"), key, known)

@@ -11,9 +11,12 @@ from pydantic import ValidationError
 
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
+from tunesmith.core.tasks import LANGUAGE_TASKS
 from tunesmith.recipe import hints, yaml12, yaml_write
+from tunesmith.recipe.language import LanguageRecipe
 from tunesmith.recipe.problems import Problem, dotted, error_of
 from tunesmith.recipe.recipe import Recipe
+from tunesmith.recipe.sections import AnyRecipe
 
 ENVIRONMENT = re.compile(r"\$\{env:([^}]*)\}")
 ENVIRONMENT_KEYS = frozenset({"url", "token", "password"})
@@ -22,7 +25,7 @@ SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:|[A-Za-z]:[\\/])(
 NO_SLUG = re.compile(r"[^a-z0-9_.-]+")
 
 
-def load(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Recipe:
+def load(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> AnyRecipe:
     """The recipe of a file, or of a table of the same shape, after overrides like ``train.optimizer.lr=1e-4``.
 
     Relative paths count from the recipe's folder; those of a table from the current one.
@@ -42,20 +45,21 @@ def load(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) 
     return _resolved(validate(document, name), folder)
 
 
-def validate(document: yaml12.Document, name: str) -> Recipe:
+def validate(document: yaml12.Document, name: str) -> AnyRecipe:
     """The recipe that a document holds.
 
     Raises: RecipeError with every problem, each at its place in the document.
     """
     if misplaced := list(_misplaced_references(document.data, ())):
         raise error_of(misplaced, document.places, name)
+    root = LanguageRecipe if document.data.get("task") in LANGUAGE_TASKS else Recipe
     try:
-        return Recipe.model_validate(document.data)
+        return root.model_validate(document.data)
     except ValidationError as error:
-        raise hints.explain(error, document, Recipe, name) from None
+        raise hints.explain(error, document, root, name) from None
 
 
-def dump(recipe: Recipe) -> str:
+def dump(recipe: AnyRecipe) -> str:
     """The recipe as YAML with every default written out; ``load`` gives it back. References to the environment stay."""
     return yaml_write.block(recipe.model_dump(mode="json"))
 
@@ -152,17 +156,27 @@ def _misplaced_references(value: Any, path: yaml12.Path) -> Iterator[Problem]:
         )
 
 
-def _resolved(recipe: Recipe, folder: Path) -> Recipe:
+def _resolved(recipe: AnyRecipe, folder: Path) -> AnyRecipe:
     """The recipe with the paths of sources and model made absolute."""
     sources = tuple(_source_at(source, folder) for source in recipe.data.sources)
+    joins = tuple(join.model_copy(update={"table": _source_at(join.table, folder)}) for join in recipe.data.joins)
+    data = recipe.data.model_copy(update={"sources": sources, "joins": joins})
+    if isinstance(recipe, LanguageRecipe):
+        tokens, evaluate = recipe.tokens, recipe.evaluate
+        if tokens.template_file is not None:
+            tokens = tokens.model_copy(update={"template": _at(tokens.template, folder)})
+        if (forgetting := evaluate.forgetting) is not None:
+            source = _source_at(forgetting.source, folder)
+            evaluate = evaluate.model_copy(update={"forgetting": forgetting.model_copy(update={"source": source})})
+        given = {"data": data, "model": _model_at(recipe.model, folder), "tokens": tokens, "evaluate": evaluate}
+        return recipe.model_copy(update=given)
+    assert isinstance(recipe, Recipe)
     augment = recipe.data.augment
     if augment is not None:
         augment = augment.model_copy(update={"methods": tuple(_source_at(one, folder) for one in augment.methods)})
-    joins = tuple(join.model_copy(update={"table": _source_at(join.table, folder)}) for join in recipe.data.joins)
-    data = recipe.data.model_copy(update={"sources": sources, "joins": joins, "augment": augment})
     named = recipe.model
     model = _model_at(named, folder) if isinstance(named, str) else tuple(_model_at(one, folder) for one in named)
-    return recipe.model_copy(update={"data": data, "model": model})
+    return recipe.model_copy(update={"data": data.model_copy(update={"augment": augment}), "model": model})
 
 
 def _source_at(source: Any, folder: Path) -> Any:

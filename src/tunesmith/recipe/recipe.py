@@ -164,6 +164,15 @@ class Recipe(AnyRecipe):
         """The baselines that are run: those named, else all of the task."""
         return BASELINES[self.task] if self.evaluate.baselines is None else self.evaluate.baselines
 
+    @property
+    def confidence(self) -> float:
+        """The confidence of intervals."""
+        return self.evaluate.confidence
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of the phase of training, with nothing left open, as JSON values."""
+        return self.for_train().model_dump(mode="json")
+
     def for_prepare(self) -> PrepareConfig:
         """What the stage `prepare` is given."""
         return PrepareConfig(

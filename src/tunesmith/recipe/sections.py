@@ -134,6 +134,15 @@ class AnyRecipe(Config):
     seed: Seed = 0
     """Where every random choice starts, 0 to 2³²-1: equal recipe, data and seed give equal results. Default: 0."""
 
+    @property
+    def confidence(self) -> float:
+        """The confidence of intervals."""
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of the last phase of training, with nothing left open, as JSON values."""
+        raise NotImplementedError
+
     def for_privacy(self, source: str, columns: Iterable[str]) -> PrivacyStageConfig | None:
         """What the stages `pii_scan` and `privacy` are given for a source; None where nobody is to look."""
         if self.data.privacy == "off":

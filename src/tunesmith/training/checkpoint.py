@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,17 @@ class Checkpoints:
 
     def load(self) -> Checkpoint | None:
         """The newest checkpoint whose every byte is as it was written, or none; damaged ones are named and passed."""
+        return next(iter(self.newest_first()), None)
+
+    def newest_first(self) -> Iterator[Checkpoint]:
+        """Every checkpoint whose every byte is as it was written, each read when it is asked for."""
         for place in self._all():
             damaged = _damage(place)
             if damaged is None:
                 tensors = {name: load_file(place / f"{name}.safetensors") for name in ("weights", "best", "optimizer")}
-                return Checkpoint(state=json.loads((place / "state.json").read_text()), **tensors)
-            self.warn(f"checkpoint {place.name} is damaged ({damaged}): going back to the one before it")
-        return None
+                yield Checkpoint(state=json.loads((place / "state.json").read_text()), **tensors)
+            else:
+                self.warn(f"checkpoint {place.name} is damaged ({damaged}): going back to the one before it")
 
     def _all(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)

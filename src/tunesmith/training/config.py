@@ -41,8 +41,9 @@ class Schedule(Config):
     """How the learning rate moves over the steps of a run."""
 
     kind: Literal["linear", "cosine", "constant", "wsd"] = "linear"
-    """After the warm-up: down to 0 in a line, down to 0 along half a cosine, unchanged, or unchanged but for a last part
-    in which it goes down to 0 (`wsd`: warm-up, stable, decay). Default: linear, as in BERT (Devlin et al. 2019)."""
+    """After the warm-up: down to 0 in a line, down to 0 along half a cosine, unchanged, or unchanged but for a last
+    part in which it goes down to 0 (`wsd`: warm-up, stable, decay). Default: linear, as in BERT (Devlin et al.
+    2019)."""
     warmup: Annotated[int, Field(ge=0, strict=True)] | Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.1
     """Steps in which the rate climbs from 0 to its peak: a share of all steps (0.1, below 1) or a whole number of them.
     Default: the 10 % of Mosbach et al. 2021."""

@@ -119,3 +119,43 @@ class LionConfig(Config):
     betas: tuple[Share, Share] = (0.9, 0.99)
     """Share of the momentum in the step's direction, and decay of the momentum, each from 0 up to 1. Default: the
     paper's."""
+
+
+class MuonConfig(Config):
+    """Muon (Jordan et al. 2024): the momentum of every matrix within the layers is made orthogonal; embeddings, output
+    layer, norms and biases learn by AdamW, at the same rate."""
+
+    kind: Literal["muon"] = "muon"
+    """Muon for matrices within the layers, AdamW for the rest."""
+    lr: PeakRate = None
+    """Peak learning rate, 0 < lr ≤ 10, on AdamW's scale: a step of a matrix has the root mean square of AdamW's (Liu et
+    al. 2025, equation 4); null: the vetted rate of what is trained; `auto`: found by a range test before training
+    (training/range_test.py)."""
+    weight_decay: Decay = 0.01
+    """Share of a weight taken away per step, times the learning rate, 0 to 10; biases and norms are left out. Default:
+    AdamW's, as a pre-trained weight is to stay near where it was."""
+    momentum: Share = 0.95
+    """Share of the last step's momentum that is kept, from 0 up to 1. Default: the authors'."""
+    nesterov: bool = True
+    """Looks ahead along the momentum. Default: on, as the authors do."""
+    betas: tuple[Share, Share] = (0.9, 0.95)
+    """AdamW's decays, for what is no matrix within a layer, each from 0 up to 1. Default: Liu et al. 2025."""
+    eps: Annotated[float, Field(gt=0, le=1, strict=True)] = 1e-8
+    """AdamW's eps, for what is no matrix within a layer, 0 < eps ≤ 1. Default: Kingma and Ba 2015."""
+
+
+class AdamW8bitConfig(Config):
+    """AdamW whose moments are kept in 8 bits, by blocks (Dettmers et al. 2022): a quarter of its memory, on a GPU."""
+
+    kind: Literal["adamw_8bit"] = "adamw_8bit"
+    """AdamW with moments of 8 bits: on a GPU only, with the package bitsandbytes."""
+    lr: PeakRate = None
+    """Peak learning rate of the pre-trained weights, 0 < lr ≤ 10; null: the vetted rate of what is trained; `auto`:
+    found by a range test before training (training/range_test.py)."""
+    weight_decay: Decay = 0.01
+    """Share of a weight taken away per step, times the learning rate, 0 to 10; biases and norms are left out.
+    Default: AdamW's."""
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    """Decay of the running mean and of the running square of the gradient, each from 0 up to 1. Default: AdamW's."""
+    eps: Annotated[float, Field(gt=0, le=1, strict=True)] = 1e-8
+    """Added to the root of the running square, 0 < eps ≤ 1. Default: AdamW's."""

@@ -66,14 +66,15 @@ class Train:
         manifest.write(context.out / "model")
         facts = {
             **manifest.model_dump(mode="json"),
-            **_outcome(state, len(loop.train_rows), loop.settings),
+            **outcome(state, len(loop.train_rows), loop.settings),
             **made.lost,
             "num_trained_parameters": num_trained,
             "precision": loop.networks.precision,
+            **loop.mishaps.facts(),
             **({"calibration": calibration} if calibration else {}),
             **({} if made.range_test is None else {"range_test": made.range_test.facts()}),
         }
-        return {"model": facts, "history": _write_history(state, context, made.range_test)}
+        return {"model": facts, "history": write_history(state, context, made.range_test)}
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ def _settings(config: TrainStageConfig, method: Method, given: Given, context: S
         max_steps=config.max_steps,
         schedule_kind=config.schedule.kind,
         warmup=config.schedule.warmup,
+        decay=config.schedule.decay,
         clip=config.clip,
         validate_every=config.validate_every,
         is_bucketed=config.bucketing,
@@ -288,7 +290,8 @@ def _lost_words(lost: Mapping[str, int], max_tokens: int) -> str:
     )
 
 
-def _outcome(state: State, num_rows: int, settings: Settings) -> dict[str, Any]:
+def outcome(state: State, num_rows: int, settings: Settings) -> dict[str, Any]:
+    """How far a run went, as the model's facts say it."""
     return {
         "steps": state.step,
         "epochs": round(state.step / math.ceil(num_rows / settings.batch), 2),
@@ -300,7 +303,8 @@ def _outcome(state: State, num_rows: int, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _write_history(state: State, context: StepContext, tested: RangeTest | None) -> Facts:
+def write_history(state: State, context: StepContext, tested: RangeTest | None = None) -> Facts:
+    """The facts of the history, once it is written: a line a record."""
     folder = context.out / "history"
     folder.mkdir(parents=True, exist_ok=True)
     records = [*([] if tested is None else tested.lines()), *state.history]

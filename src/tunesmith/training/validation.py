@@ -12,8 +12,7 @@ import torch
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.method import Columns, HasScores, Method, Row
 from tunesmith.metrics import table
-from tunesmith.numerics.batching import microbatches
-from tunesmith.training.batch import collate, length
+from tunesmith.training.batch import Batching, Padded
 from tunesmith.training.precision import autocast
 from tunesmith.training.step import Networks
 
@@ -53,9 +52,31 @@ class Watch:
         return self.metric != "loss" if known is None else known.higher_is_better
 
 
-def evaluate(method: Method, networks: Networks, rows: Sequence[Row], budget_tokens: int) -> dict[str, float]:
+def evaluate(
+    method: Method, networks: Networks, rows: Sequence[Row], budget_tokens: int, batching: Batching | None = None
+) -> dict[str, float]:
     """The mean loss of the first objective and the method's scores over the rows, without dropout."""
-    return answers(method, networks, rows, budget_tokens)[0]
+    if isinstance(method, HasScores):
+        return answers(method, networks, rows, budget_tokens)[0]
+    total, weight = summed_loss(method, networks, rows, budget_tokens, batching)
+    return {"loss": total / weight if weight else 0.0}
+
+
+def summed_loss(
+    method: Method, networks: Networks, rows: Sequence[Row], budget_tokens: int, batching: Batching | None = None
+) -> tuple[float, float]:
+    """The loss of the first objective summed over the rows, and its weight, without dropout."""
+    networks.train(False)
+    objective, batching = method.objectives()[0], batching or Padded()
+    total, weight = 0.0, 0.0
+    with torch.inference_mode():
+        for part in batching.parts(batching.lengths(rows), budget_tokens):
+            batch = networks.place(batching.collate([rows[place] for place in part]))
+            with autocast(networks.precision, networks.device):
+                loss = objective.loss(networks, batch)
+            total += float(loss.total)
+            weight += float(loss.weight)
+    return total, weight
 
 
 def answers(
@@ -74,12 +95,12 @@ def answers(
             seen.append(output)
         return output
 
-    lengths = [length(row) for row in rows]
+    batching = Padded()
     with torch.inference_mode():
-        for part in microbatches(range(len(rows)), lengths, budget_tokens):
+        for part in batching.parts(batching.lengths(rows), budget_tokens):
             seen.clear()
             with autocast(networks.precision, networks.device):
-                loss = objective.loss(forward, collate([rows[place] for place in part]))
+                loss = objective.loss(forward, batching.collate([rows[place] for place in part]))
             total += float(loss.total)
             weight += float(loss.weight)
             if seen:

@@ -54,8 +54,8 @@ MOST_EPOCHS = {"full": 20, "head": 200, "top_layers": 20, "lora": 20}
 20 epochs on small data sets and show that what is taken for instability is too few steps."""
 
 STEPS_OF_TASK = {"tag": 5}
-"""How many times ``enough_steps`` a task needs: most labels of `tag` stand on few rows, and each learns from those alone
-(docs/log.md)."""
+"""How many times ``enough_steps`` a task needs: most labels of `tag` stand on few rows, and each learns from those
+alone (docs/log.md)."""
 
 RANGE_TEST_STEPS = 100
 """Optimizer steps of a learning-rate range test."""

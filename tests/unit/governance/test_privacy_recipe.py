@@ -10,7 +10,7 @@ import pytest
 from tests import tiny
 
 from tunesmith.cli.plan_screen import _privacy as plan_lines
-from tunesmith.lifecycle.flow import flow_of
+from tunesmith.lifecycle.flows import flow_of
 from tunesmith.recipe.load import load
 from tunesmith.reporting.sections.privacy import privacy_of, summed
 

@@ -30,8 +30,8 @@ class FormatSection(Config):
     """What a turn of a list calls its speaker and what is said, as `{role: speaker, content: utterance}`. Default:
     `role` and `content`, or `from` and `value`."""
     roles: dict[str, Role] = Field(default_factory=dict)
-    """Who speaks in the rows → `system`, `user`, `assistant` or `tool`. Default: the names in use, in any case: `human`,
-    `gpt`, `model`, `observation` and others."""
+    """Who speaks in the rows → `system`, `user`, `assistant` or `tool`. Default: the names in use, in any case:
+    `human`, `gpt`, `model`, `observation` and others."""
     repeated_turns: Literal["merge", "refuse"] = "merge"
     """What happens to two turns of one speaker in a row, as exports of chats have them: `merge` joins them with a blank
     line and counts it, so that no word is lost and templates that want speakers to alternate take the row; `refuse`

@@ -17,7 +17,7 @@ from tunesmith.data.formats.json_cells import looked_into
 from tunesmith.data.formats.reading import Reading
 from tunesmith.data.formats.said import Keys
 from tunesmith.data.formats.sharegpt import KEYS as SHAREGPT_KEYS
-from tunesmith.data.formats.table import FORMATS, LATER, PAIRS, DataFormat
+from tunesmith.data.formats.table import FORMATS, LATER, PAIRS, DataFormat, said_as
 
 SAMPLE_ROWS = 200
 TRUTHS = frozenset({"true", "false", "0", "1"})
@@ -177,7 +177,7 @@ def _likeliest(lists: Sequence[str], names: Mapping[str, str], config: FormatCon
     raise DataError(
         f"source `{config.source}` has several columns of conversations",
         seen=", ".join(lists),
-        next=f"write which one is meant: `format: {{columns: {{messages: {lists[0]}}}}}`",
+        next=f"write which one is meant: {said_as(f'columns: {{messages: {lists[0]}}}')}",
     )
 
 
@@ -188,7 +188,7 @@ def _check_told(config: FormatConfig, columns: Sequence[str]) -> None:
     for role, one in config.columns.items():
         if role not in roles:
             raise RecipeError(
-                f"`format: {{columns: ..}}` names `{role}`, which "
+                f"`data.format.columns` names `{role}`, which "
                 + ("no format has" if config.kind == "auto" else f"the format `{config.kind}` has not"),
                 seen=role,
                 allowed=", ".join(roles),

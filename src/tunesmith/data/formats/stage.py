@@ -22,6 +22,7 @@ from tunesmith.data.formats.detect import SAMPLE_ROWS, Detected, detect
 from tunesmith.data.formats.draft import UNKNOWN_ROLE, Fault
 from tunesmith.data.formats.json_cells import written
 from tunesmith.data.formats.readable import readable
+from tunesmith.data.formats.table import said_as
 from tunesmith.data.sources.batches import bounded
 
 SLICE_ROWS = 10_000
@@ -132,12 +133,12 @@ def _nothing_left(config: FormatConfig, work: _Work) -> DataError:
     """The error of a source without any conversation."""
     reasons = ", ".join(f"{reason}: {n}" for reason, n in work.refused.most_common(5))
     mapping = ", ".join(f"{role}: {' + '.join(columns)}" for role, columns in work.detected.columns.items())
-    way_out = f"check what was read as {work.detected.format.title} ({mapping}), or write under `data` `format: {{columns: {{..}}}}`"
+    way_out = f"see whether {mapping} is meant, or write {said_as('columns: {..}')}"
     if work.refused.most_common(1) and work.refused.most_common(1)[0][0] == UNKNOWN_ROLE:
         role = work.tally.unknown_roles.most_common(1)[0][0]
-        way_out = f"say who that is: `format: {{roles: {{{role}: user}}}}`, or `assistant`, `system`, `tool`"
+        way_out = f"say who that is: {said_as(f'roles: {{{role}: user}}')}, or `assistant`, `system`, `tool`"
     return DataError(
-        f"no row of source `{config.source}` is a conversation",
+        f"no row of source `{config.source}`, read as {work.detected.format.title}, is a conversation",
         seen=reasons or "no rows",
         next=way_out,
     )

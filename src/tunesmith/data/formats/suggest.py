@@ -11,7 +11,7 @@ import polars as pl
 from tunesmith.core.errors import DataError
 from tunesmith.data.dataset import LINEAGE
 from tunesmith.data.formats.config import FormatConfig
-from tunesmith.data.formats.table import FORMATS, DataFormat
+from tunesmith.data.formats.table import FORMATS, DataFormat, said_as
 
 LIKE = 0.6
 """How alike two names must be, from 0 to 1, to be taken for one another: difflib's default."""
@@ -56,7 +56,7 @@ def lacking(
         f"source `{config.source}` has no column for `{absent[0]}` of the format `{found.kind}`",
         seen=", ".join(name for name in rows.columns if name not in LINEAGE),
         allowed=", ".join(found.needed) + (f"; may have {optional}" if optional else ""),
-        next=f"write under `data` `format: {{columns: {{{words}}}}}`",
+        next=f"write {said_as(f'columns: {{{words}}}')}",
     )
 
 
@@ -70,9 +70,10 @@ def _turns_of(rows: pl.DataFrame, shapes: Mapping[str, str]) -> str:
         who = _nearest(("role", "from", "speaker", "author", "sender"), keys)
         what = _nearest(("content", "value", "text", "utterance", "message"), [key for key in keys if key != who])
         if who and what:
+            section = f"columns: {{messages: {name}}}, keys: {{role: {who}, content: {what}}}"
             return (
-                f"`{name}` holds turns: write under `data` `format: {{columns: {{messages: {name}}}, keys: {{role: {who}, "
-                f"content: {what}}}}}`, and under `roles` who is the user and who the assistant"
+                f"`{name}` holds turns: write {said_as(section)}, and under `roles` who is the user and who the "
+                "assistant, where their names do not say so"
             )
     return ""
 
@@ -88,14 +89,14 @@ def _mapping(rows: pl.DataFrame, columns: Sequence[str]) -> str:
         prompt = prompt or next(name for name in texts if name != completion)
         completion = completion or next(name for name in texts if name != prompt)
     if prompt and completion:
-        return f"write under `data` `format: {{columns: {{prompt: {prompt}, completion: {completion}}}}}`"
+        return f"write {said_as(f'columns: {{prompt: {prompt}, completion: {completion}}}')}"
     if prompt or completion or len(texts) == 1:
         alone = prompt or completion or texts[0]
         return (
-            f"map the answers beside `{alone}`, as `format: {{columns: {{prompt: .., completion: ..}}}}`; to learn the "
-            f"texts as they are, write under `data` `format: {{columns: {{text: {alone}}}}}`"
+            f"map the answers beside `{alone}`, as {said_as('columns: {prompt: .., completion: ..}')}; to learn the "
+            f"texts as they are, write {said_as(f'columns: {{text: {alone}}}')}"
         )
-    return "write which column is what: `format: {columns: {prompt: .., completion: ..}}`"
+    return f"write which column is what: {said_as('columns: {prompt: .., completion: ..}')}"
 
 
 def _nearest(usual: Sequence[str], columns: Sequence[str]) -> str | None:

@@ -120,6 +120,11 @@ FORMATS: dict[str, DataFormat] = {
 }
 
 
+def said_as(section: str) -> str:
+    """What a recipe writes to say something of its format."""
+    return f"`data: {{format: {{{section}}}}}`"
+
+
 @dataclass(frozen=True)
 class LaterFormat:
     """A form that is known and not learned from in this version."""
@@ -131,18 +136,17 @@ class LaterFormat:
     """What to do."""
 
 
-_CHOSEN = "to learn the better answers only, write under `data` `format: {{columns: {{prompt: {0}, completion: {1}}}}}`"
 LATER: tuple[LaterFormat, ...] = (
     LaterFormat(
         "preference pairs (chosen and rejected)",
         (frozenset({"prompt", "chosen", "rejected"}),),
-        _CHOSEN.format("prompt", "chosen"),
+        f"to learn the better answers only, write {said_as('columns: {prompt: prompt, completion: chosen}')}",
     ),
     LaterFormat(
         "preference pairs (chosen and rejected transcripts)",
         (frozenset({"chosen", "rejected"}),),
-        "to learn the better conversations only, write under `data` `format: {columns: {messages: chosen}}` where they are lists of "
-        "messages, or `format: {columns: {text: chosen}}` where they are texts",
+        f"to learn the better conversations only, write {said_as('columns: {messages: chosen}')} where they are lists "
+        f"of messages, or {said_as('columns: {text: chosen}')} where they are texts",
     ),
     LaterFormat(
         "preference pairs in OpenAI's form",
@@ -159,7 +163,7 @@ LATER: tuple[LaterFormat, ...] = (
         "KTO (answers that are wanted or not)",
         (frozenset({"prompt", "completion", "label"}),),
         "to learn the wanted answers only, keep their rows and write "
-        "`format: {columns: {prompt: prompt, completion: completion}}`",
+        f"{said_as('columns: {prompt: prompt, completion: completion}')}",
     ),
     LaterFormat(
         "trees of replies",

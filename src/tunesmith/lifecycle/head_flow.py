@@ -1,0 +1,171 @@
+"""The steps of a recipe that a head answers: each part adds its steps and says where the parts after it read."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from tunesmith.core import digests, machine, wiring
+from tunesmith.core.errors import RecipeError
+from tunesmith.data.labels.config import WithoutSuspectsConfig
+from tunesmith.lifecycle.flow import Flow, ingest, privacy
+from tunesmith.lifecycle.steps import From
+from tunesmith.recipe.recipe import Recipe
+from tunesmith.selection.catalogue import candidates
+from tunesmith.selection.config import AUTO, BaseConfig
+from tunesmith.selection.locate import locate
+
+
+def add_head_parts(recipe: Recipe, flow: Flow) -> None:
+    """Add every step in its order."""
+    ingest(recipe, flow, required=() if "text" in recipe.data.derive else ("text",))
+    privacy(recipe, flow)
+    parts = (
+        _prepare,
+        _base,
+        _features,
+        _label_errors,
+        _baselines,
+        _layers,
+        _tune,
+        _train,
+        _augment,
+        _measures,
+        _evaluate,
+    )
+    for part in parts:
+        part(recipe, flow)
+
+
+def _prepare(recipe: Recipe, flow: Flow) -> None:
+    flow.add("prepare", "prepare", recipe.for_prepare(), flow.datasets | flow.tables)
+    flow.at |= {"splits": From("prepare", "splits"), "quality": From("prepare", "quality")}
+
+
+def _base(recipe: Recipe, flow: Flow) -> None:
+    if isinstance(recipe.model, str) and recipe.model != AUTO:
+        flow.add("base", "base", BaseConfig(model=recipe.model), fingerprint=locate(recipe.model).fingerprint())
+        flow.at["base"] = From("base", "base")
+        return
+    models, absent = candidates(recipe.model)
+    given = flow.given("splits")
+    for number, name in enumerate(models, 1):
+        base, features = f"base:{number}", f"features:{number}"
+        flow.add(base, "base", BaseConfig(model=name), fingerprint=locate(name).fingerprint())
+        given[base] = From(base, "base")
+        flow.add(features, "features", recipe.for_features(), {"base": given[base], "splits": given["splits"]})
+        given[f"activations:{number}"] = From(features, "activations")
+    flow.add("select", "select", recipe.for_select(models, absent), given)
+    flow.at |= {name: From("select", name) for name in ("base", "activations", "ranking")}
+
+
+def _features(recipe: Recipe, flow: Flow) -> None:
+    if "ranking" in flow.at and not flow.variant:
+        return  # the chosen model's were made for the ranking
+    is_needed = "activations" in _needs(recipe) or recipe.data.label_errors is not None
+    if is_needed or _baselines_need_features(recipe):
+        step = flow.add("features", "features", recipe.for_features(), flow.given("base", "splits"))
+        flow.at["activations"] = From(step, "activations")
+
+
+def _label_errors(recipe: Recipe, flow: Flow) -> None:
+    config = recipe.data.label_errors
+    if config is None:
+        return
+    if importlib.util.find_spec("cleanlab") is None:
+        raise RecipeError(
+            "`data.label_errors` needs cleanlab, which is not installed", next='pip install "tunesmith[labels]"'
+        )
+    flow.add("label_errors", "label_errors", config, flow.given("splits", "activations"))
+    flow.at["label_errors"] = From("label_errors", "label_errors")
+    if config.action == "remove":
+        given = flow.given("splits", "activations", "label_errors")
+        flow.add("without_suspects", "without_suspects", WithoutSuspectsConfig(most=config.most), given)
+        flow.at |= {name: From("without_suspects", name) for name in ("splits", "activations")}
+
+
+def _baselines(recipe: Recipe, flow: Flow) -> None:
+    needed = ("splits", "activations") if _baselines_need_features(recipe) else ("splits",)
+    flow.add("baselines", "baselines", recipe.for_baselines(), flow.given(*needed))
+    flow.at["baselines"] = From("baselines", "baselines")
+
+
+def _layers(recipe: Recipe, flow: Flow) -> None:
+    train = next((one for one in recipe.phases() if "layers" in one.trainable.needs), None)
+    if train is not None:
+        step = flow.add("layers", "layers", train.layers(), flow.given("base", "splits"))
+        flow.at["layers"] = From(step, "activations")
+
+
+def _tune(recipe: Recipe, flow: Flow) -> None:
+    config = recipe.for_tune()
+    if config is not None:
+        step = flow.add("tune", "tune", config, flow.given("base", "splits", *_needs(recipe)))
+        flow.at["settings"] = From(step, "settings")
+
+
+def _train(recipe: Recipe, flow: Flow) -> None:
+    given = flow.given("base", "splits", *_needs(recipe))
+    # Settings that tuning found stand in for the recipe's own.
+    given |= {name: one for name, one in flow.at.items() if name == "settings"}
+    step = flow.add("train", "train", recipe.for_train(), given)
+    flow.at |= {"model": From(step, "model"), "history": From(step, "history")}
+
+
+def _augment(recipe: Recipe, flow: Flow) -> None:
+    """Train again with more rows, and keep that model only if the validation rows show a gain."""
+    config = recipe.data.augment
+    if config is None:
+        return
+    plain = dict(flow.at)
+    files = [Path(one.path) for one in config.methods if hasattr(one, "path")]
+    flow.add(
+        "augment", "augment", config, flow.given("splits"), "".join(map(digests.of_file, filter(Path.is_file, files)))
+    )
+    flow.at["splits"] = From("augment", "splits")
+    flow.variant = ":augmented"
+    if "activations" in _needs(recipe):
+        _features(recipe, flow)
+    _layers(recipe, flow)
+    _train(recipe, flow)
+    flow.variant = ""
+    augmented = flow.at
+    given = {
+        "plain": plain["model"],
+        "plain_history": plain["history"],
+        "augmented": augmented["model"],
+        "augmented_history": augmented["history"],
+        "base": plain["base"],
+        "splits": augmented["splits"],
+    }
+    flow.add("keep", "keep", recipe.for_keep(), given)
+    # What proves the model, and what its baselines learned from, are the rows as they came.
+    flow.at = plain | {name: From("keep", name) for name in ("model", "history", "augmentation")}
+
+
+def _measures(recipe: Recipe, flow: Flow) -> None:
+    """What the evaluation takes from steps of their own: answers to perturbed texts, and times, which no other has."""
+    robustness, cost = recipe.for_robustness(), recipe.for_cost()
+    if robustness is not None:
+        flow.add("robustness", "robustness", robustness, flow.given("model", "base", "splits"))
+        flow.at["robustness"] = From("robustness", "robustness")
+    if cost is not None:
+        flow.add("cost", "cost", cost, flow.given("model", "base", "splits"), machine.fingerprint())
+        flow.at["cost"] = From("cost", "cost")
+
+
+def _evaluate(recipe: Recipe, flow: Flow) -> None:
+    measured = [name for name in ("robustness", "cost") if name in flow.at]
+    flow.add(
+        "evaluate", "evaluate", recipe.for_evaluate(), flow.given("model", "base", "splits", "baselines", *measured)
+    )
+    flow.at["report"] = From("evaluate", "report")
+
+
+def _needs(recipe: Recipe) -> tuple[str, ...]:
+    """What training reads besides base and splits, whatever kind tuning may choose."""
+    return tuple(dict.fromkeys(name for one in recipe.phases() for name in one.trainable.needs))
+
+
+def _baselines_need_features(recipe: Recipe) -> bool:
+    return any(wiring.load(wiring.wire("baseline", name).make).needs_features for name in recipe.baselines)
