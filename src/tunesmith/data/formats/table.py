@@ -151,13 +151,12 @@ LATER: tuple[LaterFormat, ...] = (
     LaterFormat(
         "preference pairs in OpenAI's form",
         (frozenset({"input", "preferred_output", "non_preferred_output"}),),
-        "preference methods are not in this version; to learn the better answers, write them as `messages` first",
+        "to learn the better answers only, write each conversation with its `preferred_output` as `messages`",
     ),
     LaterFormat(
         "two answers with a verdict",
         tuple(map(frozenset, (("output_1", "output_2"), ("response_0", "response_1"), ("response_a", "response_b")))),
-        "preference methods are not in this version; to learn the better answers, derive one column of them and map it "
-        "as `completion`",
+        "to learn the better answers only, write them in a column of their own and map it as `completion`",
     ),
     LaterFormat(
         "KTO (answers that are wanted or not)",
