@@ -73,5 +73,5 @@ def test_the_plan_says_what_was_found_and_how_to_take_it_out() -> None:
     assert said() == ""
     assert "no personal data found" in said(scan("a", "allow", 0))
     allowed = said(scan("a", "allow", 3), scan("b", "allow", 5))
-    assert "EMAIL 8 (allow), in 4 rows" in allowed and "privacy: redact" in allowed
+    assert "allow: EMAIL 8 (in 4 rows)" in allowed and "privacy: redact" in allowed
     assert "takes out" not in said(scan("a", "redact", 5))
