@@ -1,4 +1,4 @@
-"""Several labels, several numbers, and texts that are none of the known: real data sets, slow, run by ``make journeys``."""
+"""Several labels, several numbers, and texts that are none of the known: real data sets, run by ``make journeys``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.journeys.test_proof import against, csv, recipe, run
 
 import tunesmith
-from tests.journeys.test_proof import against, csv, recipe, run
+from tunesmith.core.artifact import Artifact
+from tunesmith.lifecycle.reports import report_of
 from tunesmith.lifecycle.session import open_session
-from tunesmith.store.artifacts import ArtifactStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -79,29 +80,21 @@ def test_ten_intents_that_were_never_trained_on(trainable: str, shared_data: Pat
     given = recipe("scope", "classify", sources)
     given |= {"train": {"trainable": trainable}, "decision": {"reject": {"label": "other"}}}
     result = tunesmith.run(given, home=tmp_path / "home")
-    report = facts(result.run, tmp_path)
-    print(f"\n{trainable}: {result.verdict}, {report['rejection']}")
-    found = report["rejection"]
+    found = report(result.run, tmp_path).facts["rejection"]
+    print(f"\n{trainable}: {result.verdict}, {found}")
     assert found["auroc"]["low"] > 0.8
     assert result.to_dict()["metrics"]["test"]["accuracy"]["value"] > 0.85
 
 
 def answers(result: dict[str, Any], home: Path) -> pl.DataFrame:
     """The test rows of a run with what was predicted for them."""
-    with open_session(home / "home") as session:
-        key = next(step.step_key for step in session.ledger.run_steps(result["run"]) if step.name == "evaluate")
-        saved = ArtifactStore(session.workspace, session.ledger).find(key)
-        assert saved is not None
-        return pl.read_parquet(saved["report"].path / "predictions.parquet")
+    return pl.read_parquet(report(result["run"], home).path / "predictions.parquet")
 
 
-def facts(run_id: str, home: Path) -> dict[str, Any]:
-    """The facts of a run's report."""
+def report(run_id: str, home: Path) -> Artifact:
+    """The report of a run."""
     with open_session(home / "home") as session:
-        key = next(step.step_key for step in session.ledger.run_steps(run_id) if step.name == "evaluate")
-        saved = ArtifactStore(session.workspace, session.ledger).find(key)
-        assert saved is not None
-        return dict(saved["report"].facts)
+        return report_of(session, f"run:{run_id}")
 
 
 def paired_interval(difference_N: np.ndarray[Any, Any]) -> tuple[float, float]:
