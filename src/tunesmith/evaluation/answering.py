@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.core.engine import Request, Stream
+from tunesmith.core.engine import Answer, Request, Stream
 from tunesmith.core.errors import StepError
 from tunesmith.core.stage import StepContext
 
@@ -18,13 +18,17 @@ PROGRESS_ROWS = 32
 """Rows between two reports of progress."""
 
 
-class Predictor(Protocol):
-    """An opened engine that knows its labels."""
-
-    labels: list[str]
+class Submits(Protocol):
+    """Something that answers requests."""
 
     def submit(self, request: Request) -> Stream:
         """The stream of answers to a request."""
+
+
+class Predictor(Submits, Protocol):
+    """An opened engine that knows its labels."""
+
+    labels: list[str]
 
     def close(self) -> None:
         """Free the model's memory."""
@@ -59,23 +63,33 @@ def answered(engine: Predictor, texts: Sequence[str], context: StepContext, note
 
     Raises: StepError where a text is left without an answer, or an answer is no finite number.
     """
-    values: list[tuple[float, ...] | None] = [None] * len(texts)
-    scores: list[float | None] = [None] * len(texts)
-    num_cut_N = np.zeros(len(texts), int)
-    for done, answer in enumerate(engine.submit(Request("predict", list(texts))), start=1):
-        values[answer.index], scores[answer.index] = answer.values, answer.score
-        num_cut_N[answer.index] = answer.num_truncated_tokens
-        if done % PROGRESS_ROWS == 0 or done == len(texts):
-            context.progress(done, len(texts), "rows", note)
+    answers = every_answer(engine, Request("predict", list(texts)), context, note)
+    values_NC = np.array([one.values for one in answers], float)
+    num_cut_N = np.array([one.num_truncated_tokens for one in answers], int)
+    known = [one.score for one in answers if one.score is not None]
+    return Answered(values_NC, num_cut_N, np.array(known, float) if len(known) == len(texts) and known else None)
+
+
+def every_answer(engine: Submits, request: Request, context: StepContext, note: str) -> list[Answer]:
+    """The answer to each text or conversation of a request, in their order.
+
+    Raises: StepError where one is left without an answer, or an answer is no finite number.
+    """
+    num = len(request.conversations or request.texts)
+    answers: list[Answer | None] = [None] * num
+    for done, answer in enumerate(engine.submit(request) if num else (), start=1):
+        answers[answer.index] = answer
+        if done % PROGRESS_ROWS == 0 or done == num:
+            context.progress(done, num, "rows", note)
             context.check_cancelled()
-    values_NC = np.array([value for value in values if value is not None], float)
-    if len(values_NC) < len(texts):
-        raise StepError("the engine left texts unanswered", seen=f"{len(values_NC)} answers, {len(texts)} texts")
-    if not np.isfinite(values_NC).all():
+    found = [one for one in answers if one is not None]
+    if len(found) < num:
+        raise StepError("the engine left texts unanswered", seen=f"{len(found)} answers, {num} texts")
+    wrong = sum(not np.isfinite(one.values).all() for one in found)
+    if wrong:
         raise StepError(
             "the model answers with numbers that are not finite",
-            seen=f"{int((~np.isfinite(values_NC)).any(1).sum())} of {len(texts)} rows",
+            seen=f"{wrong} of {num} rows",
             next="train again with a lower learning rate",
         )
-    known = [score for score in scores if score is not None]
-    return Answered(values_NC, num_cut_N, np.array(known, float) if len(known) == len(texts) and known else None)
+    return found

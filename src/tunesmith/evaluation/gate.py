@@ -40,11 +40,13 @@ class Judgement:
         return {"passed": self.passed, "verdict": self.verdict, "checks": [asdict(check) for check in self.checks]}
 
 
-def judge(gate: Gate, scores: Resamples, confidence: float) -> tuple[Judgement, list[Comparison], dict[str, str]]:
+def judge(
+    gate: Gate, scores: Resamples, confidence: float, leads: str | None = None
+) -> tuple[Judgement, list[Comparison], dict[str, str]]:
     """The gate's judgement, every comparison made, and why those that could not be made were not.
 
     The primary metric is compared with every baseline in any case; where the gate names no comparison, the verdict
-    rests on these.
+    rests on these. ``leads``: a metric that stands in for the task's own.
     """
     baselines = [name for name in scores.points if name != MODEL]
     not_measured: dict[str, str] = {}
@@ -67,14 +69,15 @@ def judge(gate: Gate, scores: Resamples, confidence: float) -> tuple[Judgement, 
             asked.append(comparison)
             checks.append(_better_than(metric, against, comparison, scores, not_measured))
         checks.extend(_limits(metric, rule, scores, confidence))
-    usual = [compare(primary(gate, scores.task), against, confidence) for against in baselines]
+    usual = [compare(primary(gate, scores.task, leads), against, confidence) for against in baselines]
     judgement = Judgement(all(check.passed for check in checks), _verdict(asked or usual), tuple(checks))
     return judgement, [one for one in made.values() if one], not_measured
 
 
-def primary(gate: Gate, task: Task) -> str:
-    """The metric a report leads with: the task's own, unless the gate names only others."""
-    return table.PRIMARY[task] if table.PRIMARY[task] in gate or not gate else next(iter(gate))
+def primary(gate: Gate, task: Task, leads: str | None = None) -> str:
+    """The metric a report leads with: the task's own (or what stands in for it), unless the gate names only others."""
+    own = leads or table.PRIMARY[task]
+    return own if own in gate or not gate else next(iter(gate))
 
 
 def number(value: float, signed: bool = False) -> str:

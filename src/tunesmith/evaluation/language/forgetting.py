@@ -1,0 +1,124 @@
+"""Forgetting: how much more bits general text needs after training than before."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from tunesmith.core import digests
+from tunesmith.core.conversation import Conversation, Turn
+from tunesmith.core.engine import Request
+from tunesmith.core.errors import DataError
+from tunesmith.core.stage import Facts, StepContext
+from tunesmith.evaluation.answering import Submits, every_answer
+from tunesmith.evaluation.significance import MODEL, Interval, Resamples
+from tunesmith.metrics.written import row
+
+PASSAGE_BYTES = 800
+"""A passage is at most so long: about 200 tokens, which every context holds, and far more than a model needs to find
+its feet."""
+BEFORE = "base"
+_PIECES = re.compile(r"\S+\s*|\s+")
+
+
+@dataclass(frozen=True)
+class GeneralText:
+    """Passages of general text."""
+
+    passages: tuple[str, ...]
+    num_bytes: int
+    """Of them."""
+    of_bytes: int
+    """Of the whole source."""
+
+
+def general_text(dataset: Path, max_bytes: int) -> GeneralText:
+    """Passages of a dataset's texts, drawn by a hash of each, up to so many bytes.
+
+    Raises: DataError where there is no text.
+    """
+    manifest = json.loads((dataset / "manifest.json").read_text(encoding="utf-8"))
+    shards = (pl.read_parquet(dataset / shard, columns=["text"]) for shard in manifest["shards"])
+    texts = (str(text) for shard in shards for text in shard["text"].drop_nulls())
+    found = [passage for text in texts for passage in passages(text) if not passage.isspace()]
+    if not found:
+        raise DataError(
+            "there is no text on which forgetting could be measured", next="look at `evaluate.forgetting.source`"
+        )
+    drawn: list[str] = []
+    num_bytes = 0
+    for passage in sorted(found, key=digests.of_value):
+        size = len(passage.encode())
+        if drawn and num_bytes + size > max_bytes:
+            break
+        drawn.append(passage)
+        num_bytes += size
+    return GeneralText(tuple(drawn), num_bytes, sum(len(one.encode()) for one in found))
+
+
+def passages(text: str, max_bytes: int = PASSAGE_BYTES) -> Iterator[str]:
+    """The text in passages, cut at white space where there is some; together they are the text."""
+    held, size = "", 0
+    for word in _PIECES.findall(text):
+        for piece in _bounded(word, max_bytes):
+            num = len(piece.encode())
+            if size + num > max_bytes and held:
+                yield held
+                held, size = "", 0
+            held, size = held + piece, size + num
+    if held:
+        yield held
+
+
+def scored(engine: Submits, general: GeneralText, context: StepContext, name: str) -> tuple[np.ndarray, int]:
+    """The statistics of each passage by a model, and the tokens that its context could not hold."""
+    read = [Conversation((Turn("assistant", passage),)) for passage in general.passages]
+    answers = every_answer(engine, Request("score", conversations=read), context, f"{name} reads general text")
+    statistics = [row(answer.values, None) for answer in answers]
+    return np.array(statistics), sum(answer.num_truncated_tokens for answer in answers)
+
+
+def forgetting_facts(
+    general: GeneralText,
+    before: np.ndarray,
+    after: np.ndarray,
+    *,
+    source: str,
+    num_cut: int,
+    confidence: float,
+    num_samples: int,
+    seed: int,
+) -> Facts:
+    """Bits per byte before and after, and the relative rise with its interval over resampled passages."""
+    scores = Resamples(
+        "generate", range(len(before)), {MODEL: after, BEFORE: before}, num_samples=num_samples, seed=seed
+    )
+    metric = "bits_per_byte"
+    old, new = scores.interval(BEFORE, metric, confidence), scores.interval(MODEL, metric, confidence)
+    rises_S = scores.draws[MODEL][metric] / scores.draws[BEFORE][metric] - 1
+    low, high = np.percentile(rises_S, [50 * (1 - confidence), 50 * (1 + confidence)])
+    return {
+        "source": source,
+        "num_passages": len(general.passages),
+        "num_bytes": general.num_bytes,
+        "of_bytes": general.of_bytes,
+        "num_truncated_tokens": num_cut,
+        "before": asdict(old),
+        "after": asdict(new),
+        "rise": asdict(Interval(new.value / old.value - 1, float(low), float(high))),
+    }
+
+
+def _bounded(word: str, max_bytes: int) -> Sequence[str]:
+    """A word in parts of at most so many bytes: most are one."""
+    if len(word.encode()) <= max_bytes:
+        return (word,)
+    size = max(1, max_bytes // 4)  # no character has more bytes
+    return [word[at * size : (at + 1) * size] for at in range(math.ceil(len(word) / size))]
