@@ -347,7 +347,11 @@ def train(config: Any, given: Given, context: FakeContext) -> Trained:
     """Run the train stage and read what it left."""
     from tunesmith.training.stage import Train
 
-    facts = Train(config).run(given, context)
+    return left_by(Train(config).run(given, context), context)
+
+
+def left_by(facts: Mapping[str, Any], context: FakeContext) -> Trained:
+    """What a stage that trains left in its context."""
     files = {
         file.relative_to(context.out).as_posix(): file.read_bytes()
         for file in sorted(context.out.rglob("*"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -15,6 +15,7 @@ from torch import nn
 
 from tunesmith.core import digests
 from tunesmith.core.errors import ModelError
+from tunesmith.models.language_manifest import LanguageManifest
 from tunesmith.models.manifest import ADAPTER, AdapterReference, ModelManifest
 
 CONFIG = "adapter_config.json"
@@ -29,42 +30,66 @@ def linear_names(encoder: nn.Module) -> list[str]:
     return [
         name
         for name, module in encoder.named_modules()
-        if isinstance(module, nn.Linear) and any(part.isdigit() for part in name.split("."))
+        if _is_linear(module) and any(part.isdigit() for part in name.split("."))
     ]
 
 
 def add_lora(
-    encoder: nn.Module, *, rank: int, alpha: float, dropout: float, rslora: bool, targets: Sequence[str] | None
+    encoder: nn.Module,
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    rslora: bool,
+    targets: Sequence[str] | None,
+    dora: bool = False,
+    ranks: Mapping[str, int] | None = None,
+    task_type: Literal["CAUSAL_LM", "SEQ_2_SEQ_LM"] | None = None,
 ) -> Any:
     """The encoder with fresh adapters as PEFT's model; they alone have a gradient, and change nothing yet.
 
-    Takes torch's global random state. Raises: ModelError where a target names no linear layer.
+    ``ranks`` are the ranks of layers that differ, by their name or its end. Takes torch's global random state. Raises:
+    ModelError where a target names no linear layer.
     """
     import peft
 
-    known = [name for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
-    unknown = [one for one in targets or () if not any(_is_meant(one, name) for name in known)]
-    if unknown:
-        raise ModelError(
-            "train.trainable.targets names layers that the model does not have",
-            seen=", ".join(unknown),
-            allowed=", ".join(sorted({name.rpartition(".")[2] for name in known})) + ", or the full name of one",
-            next="leave `targets` out for all linear layers",
-        )
+    known = {name: module for name, module in encoder.named_modules() if _is_linear(module)}
+    _check_names("targets", targets or (), known)
+    _check_names("ranks", list(ranks or ()), known)
+    chosen = [name for name in known if any(_is_meant(one, name) for one in targets)] if targets else None
+    named = linear_names(encoder) if chosen is None else chosen
     config = peft.LoraConfig(
         r=rank,
         lora_alpha=alpha,  # PEFT divides by it, whole or not
         lora_dropout=dropout,
         use_rslora=rslora,
-        target_modules=[name for name in known if any(_is_meant(one, name) for one in targets)]
-        if targets
-        else linear_names(encoder),
+        use_dora=dora,
+        rank_pattern=dict(ranks or {}),
+        target_modules=named,
+        # GPT-2 keeps its matrices the other way around; PEFT warns where it has to find that out itself.
+        fan_in_fan_out=any(not isinstance(known[name], nn.Linear) for name in named),
+        task_type=task_type,
         bias="none",
     )
     return _adapted(encoder, config)
 
 
-def save_adapter(adapted: Any, manifest: ModelManifest, folder: Path) -> None:
+def _check_names(key: str, asked: Sequence[str], known: Mapping[str, nn.Module]) -> None:
+    if unknown := [one for one in asked if not any(_is_meant(one, name) for name in known)]:
+        raise ModelError(
+            f"train.trainable.{key} names layers that the model does not have",
+            seen=", ".join(unknown),
+            allowed=", ".join(sorted({name.rpartition(".")[2] for name in known})) + ", or the full name of one",
+            next=f"leave `{key}` out for all linear layers",
+        )
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """A linear layer, or GPT-2's, which is one with its matrix turned."""
+    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+
+
+def save_adapter(adapted: Any, manifest: ModelManifest | LanguageManifest, folder: Path) -> None:
     """Write an adapter as PEFT does, but the same bytes every time and without the name of a folder of this machine."""
     import peft
 

@@ -1,6 +1,6 @@
 """Losses as weighted sums with their weight, in float32 whatever the network computes in.
 
-Shapes: B rows, C labels.
+Shapes: B rows, C labels, T tokens of a row, V vocabulary.
 """
 
 from __future__ import annotations
@@ -54,3 +54,14 @@ def binary_cross_entropy(
         logits_BC.float(), wanted_BC, pos_weight=positive_weight_C, reduction="sum"
     )
     return total, total.new_tensor(len(target_BC))
+
+
+def token_cross_entropy(logits_BTV: Tensor, target_BT: Tensor, weight_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """The cross-entropy of each token times its weight, summed, and the sum of the weights.
+
+    A place of weight 0 is not looked at: whatever its target and its logits are, it changes nothing.
+    """
+    is_counted_BT = weight_BT > 0
+    weight_N = weight_BT[is_counted_BT].float()
+    loss_N = F.cross_entropy(logits_BTV[is_counted_BT].float(), target_BT[is_counted_BT], reduction="none")
+    return (loss_N * weight_N).sum(), weight_N.sum()

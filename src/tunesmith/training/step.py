@@ -150,5 +150,7 @@ def _is_finite(gradient: Tensor | None) -> bool:
 
 
 def _moving(module: nn.Module) -> dict[str, Tensor]:
-    frozen = {name for name, one in module.named_parameters() if not one.requires_grad}
-    return {name: tensor for name, tensor in module.state_dict().items() if name not in frozen}
+    frozen = {name for name, one in module.named_parameters(remove_duplicate=False) if not one.requires_grad}
+    # Tied weights have several names and are one tensor: only the first is kept, as safetensors wants it.
+    own = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
+    return {name: tensor for name, tensor in module.state_dict().items() if name in own and name not in frozen}
