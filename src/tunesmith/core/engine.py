@@ -48,6 +48,7 @@ class Answer:
     """predict: probabilities by label, or the predicted values; embed: the vector; logits: the network's outputs;
     score: the sum of weighted log-probabilities, the sum of weights, and the bytes of the scored text."""
     num_tokens: int = 0
+    """Tokens that were read; generate: that were written."""
     num_truncated_tokens: int = 0
     """Tokens of the text that the model's context could not hold."""
     score: float | None = None

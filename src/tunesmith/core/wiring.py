@@ -66,6 +66,7 @@ _ROWS: list[Wire] = [
     _row("stage", "label_errors", "data.labels.errors:LabelErrors", "data.labels.config:LabelErrorsConfig", "Looks for labels that are likely wrong", is_heavy=True),
     _row("stage", "without_suspects", "data.labels.remove:WithoutSuspects", "data.labels.config:WithoutSuspectsConfig", "Removes training rows whose label is likely wrong"),
     _row("stage", "augment", "data.augment.stage:Augment", "data.augment.config:AugmentConfig", "Makes training rows from training rows"),
+    _row("stage", "tokens", "training.language.tokens:Tokens", "training.language.tokens_config:TokensConfig", "Turns conversations and texts into tokens, and says which are trained", in_plan=True),
     _row("stage", "layers", "training.layers:Layers", "training.config:LayersConfig", "Runs the layers below the trained ones once over every row", is_heavy=True),
     _row("stage", "baselines", "evaluation.baselines.stage:Baselines", "evaluation.config:BaselinesConfig", "Fits the cheap baselines a model must beat", is_heavy=True),
     _row("stage", "tune", "training.tune:Tune", "training.tune_config:TuneStageConfig", "Searches for better settings on the validation rows", is_heavy=True),
@@ -132,6 +133,7 @@ _ROWS: list[Wire] = [
     _row("searcher", "random", "tuning.search:random", "tuning.config:RandomConfig", "Draws at random and trains every trial to its end"),
 
     _row("engine", "transformers", "engines.transformers:TransformersEngine", None, "Runs a model in this process"),
+    _row("engine", "generation", "engines.generation:GenerationEngine", None, "Runs a language model in this process"),
 ]
 # fmt: on
 

@@ -1,4 +1,4 @@
-"""Language models from a folder that has been checked: decoders, and encoder-decoders."""
+"""Language models from a folder that has been checked: decoders, encoder-decoders, and encoders that fill in."""
 
 from __future__ import annotations
 
@@ -45,6 +45,15 @@ def load_seq2seq(folder: Path) -> nn.Module:
     return load_pretrained(AutoModelForSeq2SeqLM, folder, config, next=AGAIN)
 
 
+def load_masked(folder: Path) -> nn.Module:
+    """The encoder of a Hugging Face folder with the head that guesses masked tokens."""
+    from transformers import AutoModelForMaskedLM
+
+    return load_pretrained(AutoModelForMaskedLM, folder, read_config(folder), next=AGAIN)
+
+
 def load_language(folder: Path) -> nn.Module:
-    """The language model of a Hugging Face folder, whichever of the two it is."""
-    return load_seq2seq(folder) if read_config(folder).is_encoder_decoder else load_causal(folder)
+    """The language model of a Hugging Face folder, whichever kind it is."""
+    config = read_config(folder)
+    load = {"encoder": load_masked, "decoder": load_causal, "encoder_decoder": load_seq2seq}
+    return load[network_of(config.to_dict())](folder)

@@ -38,8 +38,8 @@ class LanguageManifest(Config):
     """Version of this file's layout."""
     task: LanguageTask
     """What the model is for."""
-    network: Literal["decoder", "encoder_decoder"] = "decoder"
-    """How it reads and writes: in one sequence, or a text into another."""
+    network: Literal["encoder", "decoder", "encoder_decoder"] = "decoder"
+    """How it reads and writes: in one sequence, or a text into another; an encoder only fills in what is masked."""
     base: BaseReference
     """Where the weights come from."""
     trainable: str

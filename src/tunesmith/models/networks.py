@@ -18,7 +18,9 @@ DECODERS = frozenset(_DECODERS.split())
 
 HIDDEN = ("hidden_size", "dim", "d_model", "n_embd")
 LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer", "encoder_layers")
-POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+_RELATIVE = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers", "bloom", "mpt"})
+"""Model types whose positions are distances: there is no last one, whatever config.json says of training."""
 LANGUAGE_HEADS = ("lm_head.weight", "embed_out.weight", "lm_head.decoder.weight")
 
 
@@ -42,6 +44,11 @@ def first_of(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     """The first of these settings that there is."""
     found = (config.get(name) for name in names)
     return next((one for one in found if isinstance(one, int) and one > 0), None)
+
+
+def positions_of(config: Mapping[str, Any]) -> int | None:
+    """The number of places a model can read; None where there is no last one."""
+    return None if config.get("model_type") in _RELATIVE else first_of(config, _POSITIONS)
 
 
 def is_tied(config: Mapping[str, Any], tensors: frozenset[str]) -> bool:

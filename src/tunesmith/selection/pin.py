@@ -12,7 +12,7 @@ from tunesmith.core import digests
 from tunesmith.core.errors import ModelError
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.core.tasks import Task, is_language
-from tunesmith.models.networks import HIDDEN, LAYERS, POSITIONS, first_of, is_tied, network_of, text_part
+from tunesmith.models.networks import HIDDEN, LAYERS, first_of, is_tied, network_of, positions_of, text_part
 from tunesmith.selection.config import BaseConfig
 from tunesmith.selection.locate import Located, locate, shards_of
 from tunesmith.selection.weights import Weights, read_header
@@ -83,7 +83,7 @@ def inspect(located: Located, task: Task = "classify") -> dict[str, Any]:
     vocabulary = int(config.get("vocab_size") or 0)
     if network != "encoder":
         _check_ids(tokenizer, vocabulary)
-    positions = first_of(config, POSITIONS)
+    positions = positions_of(config)
     return {
         "name": located.name,
         "model_type": config.get("model_type", "unknown"),
