@@ -1,4 +1,4 @@
-"""Metrics of written answers: by hand on small cases, and corpus scores of resampled rows as their libraries have them."""
+"""Metrics of written answers: by hand on small cases, and of resampled rows as their libraries have them."""
 
 from __future__ import annotations
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import re
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,11 +10,11 @@ import numpy as np
 import polars as pl
 
 from tunesmith.core import digests
-from tunesmith.core.conversation import Conversation, Turn
 from tunesmith.core.engine import Request
 from tunesmith.core.errors import DataError
 from tunesmith.core.stage import Facts, StepContext
 from tunesmith.evaluation.answering import Submits, every_answer
+from tunesmith.evaluation.language.passages import passages
 from tunesmith.evaluation.significance import MODEL, Interval, Resamples
 from tunesmith.metrics.written import row
 
@@ -25,7 +22,6 @@ PASSAGE_BYTES = 800
 """A passage is at most so long: about 200 tokens, which every context holds, and far more than a model needs to find
 its feet."""
 BEFORE = "base"
-_PIECES = re.compile(r"\S+\s*|\s+")
 
 
 @dataclass(frozen=True)
@@ -63,24 +59,10 @@ def general_text(dataset: Path, max_bytes: int) -> GeneralText:
     return GeneralText(tuple(drawn), num_bytes, sum(len(one.encode()) for one in found))
 
 
-def passages(text: str, max_bytes: int = PASSAGE_BYTES) -> Iterator[str]:
-    """The text in passages, cut at white space where there is some; together they are the text."""
-    held, size = "", 0
-    for word in _PIECES.findall(text):
-        for piece in _bounded(word, max_bytes):
-            num = len(piece.encode())
-            if size + num > max_bytes and held:
-                yield held
-                held, size = "", 0
-            held, size = held + piece, size + num
-    if held:
-        yield held
-
-
 def scored(engine: Submits, general: GeneralText, context: StepContext, name: str) -> tuple[np.ndarray, int]:
     """The statistics of each passage by a model, and the tokens that its context could not hold."""
-    read = [Conversation((Turn("assistant", passage),)) for passage in general.passages]
-    answers = every_answer(engine, Request("score", conversations=read), context, f"{name} reads general text")
+    request = Request("score", texts=general.passages)
+    answers = every_answer(engine, request, context, f"{name} reads general text")
     statistics = [row(answer.values, None) for answer in answers]
     return np.array(statistics), sum(answer.num_truncated_tokens for answer in answers)
 
@@ -114,11 +96,3 @@ def forgetting_facts(
         "after": asdict(new),
         "rise": asdict(Interval(new.value / old.value - 1, float(low), float(high))),
     }
-
-
-def _bounded(word: str, max_bytes: int) -> Sequence[str]:
-    """A word in parts of at most so many bytes: most are one."""
-    if len(word.encode()) <= max_bytes:
-        return (word,)
-    size = max(1, max_bytes // 4)  # no character has more bytes
-    return [word[at * size : (at + 1) * size] for at in range(math.ceil(len(word) / size))]

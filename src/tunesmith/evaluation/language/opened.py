@@ -32,5 +32,8 @@ def open_model(model: Path, base: Path) -> Writer:
 def open_base(model: Path, base: Path) -> Writer:
     """The untrained base, asked exactly as the model is."""
     from tunesmith.engines.generation import GenerationEngine
+    from tunesmith.models.templates.template import FILE, own_template
 
-    return GenerationEngine.open_base(base, model)
+    own, trained = own_template(base / "files"), own_template(model)
+    is_own = own is not None and trained is not None and own.digest == trained.digest
+    return GenerationEngine.open_base(base, "chat", "auto" if is_own else str(model / FILE))

@@ -14,6 +14,7 @@ from tunesmith.core.engine import Answer, GenerationOptions, Request
 from tunesmith.core.stage import StepContext
 from tunesmith.evaluation.answering import Submits, every_answer
 from tunesmith.evaluation.language.few_shot import Examples, fitted
+from tunesmith.evaluation.language.passages import scored_whole
 from tunesmith.evaluation.language.prompts import TestPrompts
 from tunesmith.metrics.written import Counts, row
 
@@ -56,12 +57,12 @@ def responses(
 ) -> Responses:
     """What an engine makes of the prompts, behind examples where there are some."""
     num_examples = 0 if examples is None else max(map(len, examples.of_prompt), default=0)
-    rows = [(place, one) for place, prompt in enumerate(asked.prompts) for one in prompt.rows]
+    rows = [(place, one) for place, prompt in enumerate(asked.prompts) if prompt.asked.turns for one in prompt.rows]
+    # A row that asks nothing is a text as it stands: no template, no example, and no end where the context ends.
+    texts = [one for prompt in asked.prompts if not prompt.asked.turns for one in prompt.rows]
 
     def behind(prompt: int, conversation: Conversation, num: int) -> Conversation:
-        # A row that asks nothing has no place for an example.
-        is_bare = examples is None or not asked.prompts[prompt].asked.turns
-        return conversation if is_bare or examples is None else examples.before(prompt, conversation, num)
+        return conversation if examples is None else examples.before(prompt, conversation, num)
 
     def score(wanted: Sequence[tuple[int, int]]) -> list[Answer]:
         read = [behind(rows[at][0], asked.conversations[rows[at][1]], num) for at, num in wanted]
@@ -72,11 +73,15 @@ def responses(
         request = Request("generate", conversations=read, options=options)
         return every_answer(engine, request, context, f"{name} answers the test prompts")
 
+    whole = scored_whole(engine, [asked.conversations[one].answer for one in texts], context, f"{name} reads the texts")
     scored, shown_scored = fitted(len(rows), num_examples, score)
     written, shown_written = fitted(asked.num_written, num_examples, write)
     shown = {"scored": _counted(shown_scored), "written": _counted(shown_written)} if examples else {}
     return Responses(
-        scored={one: _values(answer) for (_, one), answer in zip(rows, scored, strict=True)},
+        scored={
+            **{one: _values(answer) for (_, one), answer in zip(rows, scored, strict=True)},
+            **dict(zip(texts, whole, strict=True)),
+        },
         texts=tuple(one.text for one in written),
         finishes=tuple(one.finish for one in written),
         truncated_rows=sum(one.num_truncated_tokens > 0 for one in scored),

@@ -103,6 +103,9 @@ class EvaluateLanguage:
         if self.config.forgetting is None or "general" not in given:
             not_measured["forgetting"] = "the recipe names no general text (`evaluate.forgetting`)"
             return None
+        if given["base"].facts.get("network") == "encoder_decoder":
+            not_measured["forgetting"] = "an encoder-decoder has no probability for a text alone"
+            return None
         return general_text(given["general"].path, self.config.forgetting.max_bytes)
 
     def _ask(

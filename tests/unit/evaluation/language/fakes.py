@@ -34,6 +34,9 @@ class FakeWriter:
         self.is_closed = True
 
     def _answers(self, request: Request) -> Iterator[Answer]:
+        for index, text in enumerate(request.texts):
+            size, cut = len(text[: self.context].encode()), max(0, len(text) - self.context)
+            yield Answer(index, (-self.nats * size, size / 4, size), len(text) - cut, cut)
         # Backwards: answers may come in any order.
         for index, one in reversed(list(enumerate(request.conversations))):
             cut = max(0, sum(len(turn.content) for turn in one.turns) - self.context)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.evaluation.language.fakes import general
+from tests.unit.data.context import FakeContext
+from tests.unit.evaluation.language.fakes import FakeWriter, general
 
 from tunesmith.core.errors import DataError
-from tunesmith.evaluation.language.forgetting import GeneralText, forgetting_facts, general_text, passages
+from tunesmith.evaluation.language.forgetting import GeneralText, forgetting_facts, general_text
+from tunesmith.evaluation.language.passages import passages, scored_whole
 from tunesmith.metrics.written import row
 
 
@@ -24,6 +26,15 @@ def test_passages_are_the_text_in_bounded_parts(text: str, most: int) -> None:
 
 def test_passages_end_at_white_space() -> None:
     assert list(passages("one two three four", 9)) == ["one two ", "three ", "four"]
+
+
+@pytest.mark.parametrize("context", [7, 50, 333, 100_000])
+def test_a_text_longer_than_the_context_is_scored_to_its_end(tmp_path: Path, context: int) -> None:
+    texts = ["The committee met again. " * 40, "", "é" * 90, "short"]
+    writer = FakeWriter(lambda one: "", nats=0.5, context=context)
+    found = scored_whole(writer, texts, FakeContext(tmp_path), "reads")
+    assert found == [(-size / 2, size / 4, size) for size in (1000, 0, 180, 5)]
+    assert all(len(text) <= 1000 for one in writer.requests for text in one.texts)
 
 
 def test_as_much_is_read_as_asked_for(tmp_path: Path) -> None:
