@@ -15,6 +15,7 @@ ArtifactKind = Literal[
     "quality",
     "base",
     "activations",
+    "tokens",
     "ranking",
     "baselines",
     "settings",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 import jinja2
 import jinja2.ext
@@ -36,7 +36,7 @@ class _Generation(jinja2.ext.Extension):
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)
-        return cast("list[nodes.Node]", parser.parse_statements(("name:endgeneration",), drop_needle=True))
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
 def compile_template(text: str, today: str | None = None) -> jinja2.Template:
@@ -114,5 +114,3 @@ def _raise(message: object) -> None:
 def _to_json(value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, **more: Any) -> str:
     # Jinja's own filter escapes HTML.
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, **more)
-
-

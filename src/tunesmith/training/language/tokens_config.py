@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from tunesmith.core.config import Config
+from tunesmith.core.errors import RecipeError
 from tunesmith.core.tasks import Task
 from tunesmith.models.templates.template import read_template
 
@@ -68,14 +68,11 @@ class TokensConfig(TokensSection):
     @model_validator(mode="after")
     def _agrees(self) -> TokensConfig:
         if self.policy == "split" and self.train_on == "last" and self.method == "sft":
-            raise PydanticCustomError(
-                "tunesmith",
-                "{what}",
-                {
-                    "what": "a conversation that is split has several last turns, and `train_on: last` means one",
-                    "seen": "tokens.length_policy: split, tokens.train_on: last",
-                    "allowed": "another length_policy, or train_on: assistant",
-                },
+            raise RecipeError(
+                "a conversation that is split has several last turns, and `train_on: last` means one",
+                seen="tokens.length_policy: split, tokens.train_on: last",
+                allowed="another length_policy, or train_on: assistant",
+                next="write `tokens: {length_policy: drop, train_on: last}`",
             )
         return self
 
