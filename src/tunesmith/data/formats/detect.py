@@ -45,8 +45,8 @@ def detect(rows: pl.DataFrame, config: FormatConfig) -> Detected:
     not learned from, with what to write.
     """
     names = {_plain(name): name for name in reversed(rows.columns) if name not in LINEAGE}
-    shapes = {name: shape(rows[name]) for name in names.values()}
-    _check_told(config, list(names.values()))
+    shapes = {name: shape(rows[name]) for name in rows.columns if name not in LINEAGE}
+    _check_told(config, list(shapes))
     told = {role: (one,) if isinstance(one, str) else tuple(one) for role, one in config.columns.items()}
     if config.kind == "auto" and not told:
         _refuse_later(rows, names, config)

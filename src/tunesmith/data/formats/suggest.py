@@ -13,6 +13,9 @@ from tunesmith.data.dataset import LINEAGE
 from tunesmith.data.formats.config import FormatConfig
 from tunesmith.data.formats.table import FORMATS, DataFormat, said_as
 
+ASKED = ("request", "user", "customer", "message", "body", "instruction")
+ANSWERED = ("reply", "assistant", "agent", "bot", "result", "translation", "reference")
+"""What else is asked and answered, where a source has none of the usual names."""
 LIKE = 0.6
 """How alike two names must be, from 0 to 1, to be taken for one another: difflib's default."""
 
@@ -82,8 +85,8 @@ def _mapping(rows: pl.DataFrame, columns: Sequence[str]) -> str:
     """What to write where columns could be a question and its answer."""
     texts = [name for name in columns if rows[name].dtype == pl.String]
     pair = FORMATS["prompt_completion"].names
-    completion = _nearest(pair["completion"], texts)
-    prompt = _nearest(pair["prompt"], [name for name in texts if name != completion])
+    completion = _nearest((*pair["completion"], *ANSWERED), texts)
+    prompt = _nearest((*pair["prompt"], *ASKED), [name for name in texts if name != completion])
     if not (prompt and completion) and len(texts) == 2:
         # Two texts are a pair, whatever they are called.
         prompt = prompt or next(name for name in texts if name != completion)
