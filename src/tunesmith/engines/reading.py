@@ -1,20 +1,22 @@
 """What a language model reads: conversations and texts as token ids, within its context.
 
-The template of training renders them, so that a model is asked in the form it has learned.
+The template of training renders them, so that a model is asked in the form it has learned. An encoder-decoder has no
+use for one: it reads the contents of the turns, a line each, and writes the answer apart.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tunesmith.core.conversation import Conversation, Turn
 from tunesmith.core.errors import DataError, TunesmithError
-from tunesmith.models.templates.render import Refused, Renderer
+from tunesmith.models.templates.render import Marked, Refused, Renderer
 from tunesmith.models.templates.template import ChatTemplate
 from tunesmith.models.templates.vocabulary import Vocabulary
 
+_Found = TypeVar("_Found", str, Marked)
 PROBE = Conversation((Turn("user", "Question"), Turn("assistant", "Answer")))
 
 
@@ -35,6 +37,8 @@ class Reader:
 
     def end_of_turn(self) -> str:
         """What the template writes behind an answer; empty where it writes nothing, or shows no such conversation."""
+        if self.is_encoder_decoder:
+            return ""
         [found] = self._renderer.marked([(PROBE.messages_json(), None)], "assistant")
         if isinstance(found, Refused) or not found.spans:
             return ""
@@ -42,24 +46,24 @@ class Reader:
         return found.text[start:end].partition(PROBE.answer)[2].strip()
 
     def refusals(self, conversations: Sequence[Conversation]) -> list[str | None]:
-        """For each conversation why the template refuses it; None where it does not."""
-        return [None if isinstance(one, str) else one.reason for one in self._renderer.prompts(conversations)]
+        """For each conversation why it cannot be read; None where it can."""
+        return [one.reason if isinstance(one, Refused) else None for one in self.prompts(conversations)]
 
-    def prompt_text(self, conversation: Conversation) -> str:
-        """The text the model reads of a conversation, the request for an answer behind it."""
-        return self._renderer.prompt(conversation)
+    def prompts(self, conversations: Sequence[Conversation]) -> list[str | Refused]:
+        """The text the model reads of each conversation, the request for an answer behind it; or why it cannot."""
+        if self.is_encoder_decoder:
+            return [_contents(one) for one in conversations]
+        return self._renderer.prompts(conversations)
 
     def prompt_ids(self, conversations: Sequence[Conversation]) -> list[list[int]]:
         """The tokens the model reads of conversations, whole.
 
         Raises: DataError for one that the template refuses.
         """
-        texts = []
-        for place, text in enumerate(self._renderer.prompts(conversations)):
-            if isinstance(text, Refused):
-                raise DataError("the chat template refuses a conversation", seen=f"number {place}: {text.reason}")
-            texts.append(text)
-        return [self._ended(one.ids) or self._empty() for one in self.vocabulary.encode(texts)]
+        texts = [_accepted(one, place) for place, one in enumerate(self.prompts(conversations))]
+        if self.is_encoder_decoder:
+            return [self.text_ids(text) for text in texts]
+        return [one.ids or self._empty() for one in self.vocabulary.encode(texts)]
 
     def room(self, prompt: list[int], max_new_tokens: int) -> tuple[list[int], int]:
         """The part of a prompt that is read, and how many tokens its answer may have.
@@ -77,19 +81,18 @@ class Reader:
         return kept, min(max_new_tokens, limit - len(kept))
 
     def text_ids(self, text: str) -> list[int]:
-        """The tokens of a text as it stands, as the tokenizer begins it."""
-        [encoded] = self.vocabulary.encode([text])
-        return self._ended([*self.vocabulary.before, *encoded.ids]) or self._empty()
+        """The tokens of a text as it stands: as the tokenizer begins it, and for an encoder also as it ends it."""
+        if self.is_encoder_decoder:
+            ids: list[int] = self.vocabulary.fast.encode(text, add_special_tokens=True).ids
+        else:
+            [encoded] = self.vocabulary.encode([text])
+            ids = [*self.vocabulary.before, *encoded.ids]
+        return ids or self._empty()
 
     def _empty(self) -> list[int]:
         """What stands for no text at all: a decoder needs a token to go on from."""
         found = self.vocabulary.bos if self.vocabulary.bos is not None else self.vocabulary.eos
         return [0 if found is None else found]
-
-    def _ended(self, ids: list[int]) -> list[int]:
-        """An encoder is given its text as its tokenizer ends it."""
-        after = list(self.vocabulary.after)
-        return [*ids, *after] if self.is_encoder_decoder and ids[-len(after) :] != after else ids
 
     def text_row(self, text: str) -> dict[str, Any]:
         """A text as a row to be scored, every token of it.
@@ -110,27 +113,35 @@ class Reader:
 
         Raises: DataError for one that the template refuses.
         """
+        if self.is_encoder_decoder:
+            sources, answers = (
+                self.prompt_ids([one.prompt for one in conversations]),
+                [one.answer for one in conversations],
+            )
+            targets = [self.text_ids(answer) for answer in answers]
+            return [
+                {"source": source, "tokens": target, "weights": [1.0] * len(target)}
+                for source, target in zip(sources, targets, strict=True)
+            ]
         items = [(one.messages_json(), one.tools_json()) for one in conversations]
-        rows = []
-        for place, found in enumerate(self._renderer.marked(items, "last" if self.is_encoder_decoder else "assistant")):
-            if isinstance(found, Refused):
-                raise DataError("the chat template refuses a conversation", seen=f"number {place}: {found.reason}")
-            [encoded] = self.vocabulary.encode([found.text])
-            weights = [_weight(one, found.spans) for one in encoded.offsets]
-            ids = list(encoded.ids)
-            if not found.is_closed and self.vocabulary.eos is not None:
-                ids.append(self.vocabulary.eos)
-                weights.append(found.spans[-1][2] if found.spans else 0.0)
-            rows.append(self.apart({"tokens": ids, "weights": [0.0, *weights[1:]]}))
-        return rows
+        marked = self._renderer.marked(items, "assistant")
+        return [self._row(_accepted(one, place)) for place, one in enumerate(marked)]
+
+    def _row(self, marked: Marked) -> dict[str, Any]:
+        [encoded] = self.vocabulary.encode([marked.text])
+        ids, weights = list(encoded.ids), [_weight(one, marked.spans) for one in encoded.offsets]
+        if not marked.is_closed and self.vocabulary.eos is not None:
+            ids.append(self.vocabulary.eos)
+            weights.append(marked.spans[-1][2] if marked.spans else 0.0)
+        return {"tokens": ids, "weights": [0.0, *weights[1:]]}
 
     def apart(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A row as the model reads it: what stands before an encoder-decoder's answer is its ``source``."""
+        """A row as the model reads it: an encoder-decoder's target begins where its weights do."""
         if not self.is_encoder_decoder or "source" in row:
             return dict(row)
         ids, weights = list(row["tokens"]), list(row["weights"])
         cut = next((at for at, one in enumerate(weights) if one), len(weights))
-        return {"source": self._ended(ids[:cut]), "tokens": ids[cut:], "weights": weights[cut:]}
+        return {"source": ids[:cut], "tokens": ids[cut:], "weights": weights[cut:]}
 
     def fitted(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row without the end that the model cannot read."""
@@ -151,6 +162,18 @@ class Reader:
         """The text of tokens, without special ones."""
         text: str = self.vocabulary.fast.decode(list(ids), skip_special_tokens=True)
         return text
+
+
+def _contents(conversation: Conversation) -> str | Refused:
+    if conversation.tools or any(turn.tool_calls for turn in conversation.turns):
+        return Refused("calls of tools, which an encoder-decoder has no form for")
+    return "\n".join(turn.content for turn in conversation.turns)
+
+
+def _accepted(found: _Found | Refused, place: int) -> _Found:
+    if isinstance(found, Refused):
+        raise DataError("a conversation cannot be read", seen=f"number {place}: {found.reason}")
+    return found
 
 
 def _without_start(prompt: list[int], limit: int) -> list[int]:
