@@ -94,13 +94,13 @@ def percent(confidence: float) -> str:
     return f"{100 * confidence:g} %"
 
 
-def in_words(comparison: Comparison, value: float, other: float) -> str:
+def in_words(comparison: Comparison, value: float, other: float, unit: str = "test rows") -> str:
     """A comparison as a sentence."""
     text = (
         f"{comparison.metric} is {number(value)} against {number(other)} for {comparison.against}: "
         f"{number(comparison.difference, signed=True)}, {percent(comparison.confidence)} interval "
         f"{number(comparison.low, signed=True)} to {number(comparison.high, signed=True)} "
-        f"on {comparison.num_rows:,} test rows → {comparison.verdict}"
+        f"on {comparison.num_rows:,} {unit} → {comparison.verdict}"
     )
     if comparison.verdict == "not shown":
         if comparison.low > 0 or comparison.high < 0:
@@ -117,7 +117,7 @@ def _better_than(
     if comparison is None:
         why = not_measured[f"{metric} against {against}"]
         return Check(criterion, False, None, required, f"{criterion} was not measured: {why}")
-    words = in_words(comparison, scores.points[MODEL][metric], scores.points[against][metric])
+    words = in_words(comparison, scores.points[MODEL][metric], scores.points[against][metric], scores.unit)
     return Check(criterion, comparison.verdict == "better", comparison.difference, required, words)
 
 
@@ -135,14 +135,15 @@ def _limits(metric: str, rule: GateRule, scores: Resamples, confidence: float) -
             Check(f"{metric} {word} {limit:g}", False, None, f"{word} {limit:g}", f"{metric} was not measured: {why}")
             for word, limit in wanted
         ]
-    return [_limit(metric, word, limit, interval, rule.confidence, scores.rows_of(metric)) for word, limit in wanted]
+    rows = f"{scores.rows_of(metric):,} {scores.unit}"
+    return [_limit(metric, word, limit, interval, rule.confidence, rows) for word, limit in wanted]
 
 
-def _limit(metric: str, word: str, limit: float, seen: Interval, confidence: float | None, num_rows: int) -> Check:
+def _limit(metric: str, word: str, limit: float, seen: Interval, confidence: float | None, rows: str) -> Check:
     sign = 1 if word == "at least" else -1
     bound = seen.value if confidence is None else seen.low if sign > 0 else seen.high
     passed = sign * bound >= sign * limit
-    words = f"{metric} is {number(seen.value)} on {num_rows:,} test rows, and must be {word} {limit:g}"
+    words = f"{metric} is {number(seen.value)} on {rows}, and must be {word} {limit:g}"
     if confidence is not None:
         words += f" with {percent(confidence)} confidence ({number(seen.low)} to {number(seen.high)})"
     if passed:

@@ -87,7 +87,10 @@ class Resamples:
         *,
         num_samples: int = 2000,
         seed: int = 0,
+        unit: str = "test rows",
     ) -> None:
+        """``unit``: what a row is called in sentences."""
+        self.unit = unit
         self.task, self.num_rows, self.num_samples, self.seed = task, len(targets), num_samples, seed
         self._targets = np.asarray(targets)
         self._predictions = {name: np.asarray(column) for name, column in predictions.items()}

@@ -10,17 +10,13 @@ import numpy as np
 import polars as pl
 
 from tunesmith.core import digests
-from tunesmith.core.engine import Request
 from tunesmith.core.errors import DataError
 from tunesmith.core.stage import Facts, StepContext
-from tunesmith.evaluation.answering import Submits, every_answer
-from tunesmith.evaluation.language.passages import passages
+from tunesmith.evaluation.answering import Submits
+from tunesmith.evaluation.language.passages import passages, scored_whole
 from tunesmith.evaluation.significance import MODEL, Interval, Resamples
 from tunesmith.metrics.written import row
 
-PASSAGE_BYTES = 800
-"""A passage is at most so long: about 200 tokens, which every context holds, and far more than a model needs to find
-its feet."""
 BEFORE = "base"
 
 
@@ -59,12 +55,10 @@ def general_text(dataset: Path, max_bytes: int) -> GeneralText:
     return GeneralText(tuple(drawn), num_bytes, sum(len(one.encode()) for one in found))
 
 
-def scored(engine: Submits, general: GeneralText, context: StepContext, name: str) -> tuple[np.ndarray, int]:
-    """The statistics of each passage by a model, and the tokens that its context could not hold."""
-    request = Request("score", texts=general.passages)
-    answers = every_answer(engine, request, context, f"{name} reads general text")
-    statistics = [row(answer.values, None) for answer in answers]
-    return np.array(statistics), sum(answer.num_truncated_tokens for answer in answers)
+def scored(engine: Submits, general: GeneralText, context: StepContext, name: str) -> np.ndarray:
+    """The statistics of each passage by a model."""
+    found = scored_whole(engine, general.passages, context, f"{name} reads general text")
+    return np.array([row(one, None) for one in found])
 
 
 def forgetting_facts(
@@ -73,7 +67,6 @@ def forgetting_facts(
     after: np.ndarray,
     *,
     source: str,
-    num_cut: int,
     confidence: float,
     num_samples: int,
     seed: int,
@@ -91,7 +84,6 @@ def forgetting_facts(
         "num_passages": len(general.passages),
         "num_bytes": general.num_bytes,
         "of_bytes": general.of_bytes,
-        "num_truncated_tokens": num_cut,
         "before": asdict(old),
         "after": asdict(new),
         "rise": asdict(Interval(new.value / old.value - 1, float(low), float(high))),

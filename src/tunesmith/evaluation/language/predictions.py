@@ -18,8 +18,13 @@ SCORES = {"log_probability": 0, "weight": 1, "bytes": 2}
 """Columns of what was scored of a row, in the engine's order."""
 
 
-def predictions_frame(test: pl.DataFrame, asked: TestPrompts, found: Mapping[str, Responses]) -> pl.DataFrame:
-    """Every test row in order; null where it was not answered, or not scored."""
+def predictions_frame(
+    test: pl.DataFrame, asked: TestPrompts, found: Mapping[str, Responses], alone: Sequence[float]
+) -> pl.DataFrame:
+    """Every test row in order; null where it was not answered, or not scored.
+
+    ``alone``: of each answered prompt the metric of its answer alone.
+    """
     keys: list[str | None] = [None] * test.height
     written: dict[int, int] = {}
     for place, prompt in enumerate(asked.prompts):

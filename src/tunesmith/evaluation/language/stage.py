@@ -15,6 +15,7 @@ import polars as pl
 from tunesmith.core.engine import GenerationOptions
 from tunesmith.core.errors import DataError
 from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.core.tasks import LanguageTask
 from tunesmith.evaluation import gate as gates
 from tunesmith.evaluation.config import Gate, GateRule, check_gate
 from tunesmith.evaluation.language import few_shot
@@ -30,6 +31,14 @@ from tunesmith.metrics import table
 from tunesmith.metrics.written import Counts
 
 BASE, FEW_SHOT = "base", "few_shot"
+OF_ONE_ANSWER: dict[LanguageTask, str] = {
+    "chat": "chrf",
+    "generate": "chrf",
+    "summarise": "rougeL",
+    "translate": "chrf",
+    "extract": "field_accuracy",
+}
+"""What an answer alone is ranked by where examples are shown."""
 PREDICTED_WITHOUT_QUESTIONS = "bits_per_byte"
 """What leads where no test row asks anything, so that nothing can be written (continued pre-training)."""
 
@@ -66,9 +75,15 @@ class EvaluateLanguage:
 
         general = self._general(given, not_measured)
         found, read = self._ask(given, asked, examples, general, baselines, context)
-        facts = self._judged(asked, found, rules, leads, read, general, not_measured, context.seed)
+        counts = Counts(is_json=self.config.task == "extract")
+        statistics = {name: one.statistics(asked, counts) for name, one in found.items()}
+        facts = self._judged(statistics, rules, leads, read, general, not_measured, context.seed)
+        alone = OF_ONE_ANSWER[self.config.task]
         facts |= {
             "num_rows": test.height,
+            "generation": _generation(self.options, found, alone),
+            "truncated_rows": found[MODEL].truncated_rows,
+            "num_truncated_tokens": found[MODEL].num_truncated_tokens,
             "prompts": {
                 "all": asked.num_prompts,
                 "measured": len(asked.prompts),
@@ -78,7 +93,8 @@ class EvaluateLanguage:
             "notes": asked.notes,
             "by_source": loss_by_source(test, {name: one.scored for name, one in found.items()}),
         }
-        frame = predictions_frame(test, asked, found)
+        each = [table.find(alone, self.config.task)([0], one[None]) for one in statistics[MODEL][: asked.num_written]]
+        frame = predictions_frame(test, asked, found, each)
         _write(context.out / "report", facts, frame)
         return {"report": facts}
 
@@ -116,10 +132,10 @@ class EvaluateLanguage:
         general: GeneralText | None,
         baselines: Sequence[str],
         context: StepContext,
-    ) -> tuple[dict[str, Responses], dict[str, tuple[np.ndarray, int]]]:
+    ) -> tuple[dict[str, Responses], dict[str, np.ndarray]]:
         """What each predictor makes of the prompts, and of general text; one model is open at a time."""
         found: dict[str, Responses] = {}
-        read: dict[str, tuple[np.ndarray, int]] = {}
+        read: dict[str, np.ndarray] = {}
 
         def ask(engine: Writer, names: Mapping[str, few_shot.Examples | None], reads_as: str) -> None:
             try:
@@ -139,24 +155,23 @@ class EvaluateLanguage:
 
     def _judged(
         self,
-        asked: TestPrompts,
-        found: Mapping[str, Responses],
+        statistics: Mapping[str, np.ndarray],
         rules: Gate,
         leads: str,
-        read: Mapping[str, tuple[np.ndarray, int]],
+        read: Mapping[str, np.ndarray],
         general: GeneralText | None,
         not_measured: dict[str, str],
         seed: int,
     ) -> Facts:
         """Scores with intervals, comparisons, forgetting and the gate's judgement."""
         config = self.config
-        counts = Counts(is_json=config.task == "extract")
         scores = Resamples(
             config.task,
-            range(len(asked.prompts)),
-            {name: one.statistics(asked, counts) for name, one in found.items()},
+            range(len(statistics[MODEL])),
+            statistics,
             num_samples=config.bootstrap_samples,
             seed=seed,
+            unit="test prompts",
         )
         metric_rules, limits = divided(rules)
         judgement, comparisons, gaps = gates.judge(metric_rules, scores, config.confidence, leads)
@@ -167,18 +182,15 @@ class EvaluateLanguage:
             "metrics": {"test": measured.pop(MODEL)},
             "baselines": measured,
             "comparisons": [asdict(one) for one in comparisons],
-            "generation": _generation(self.options, found),
-            "truncated_rows": found[MODEL].truncated_rows,
-            "num_truncated_tokens": found[MODEL].num_truncated_tokens,
+            "rows_of": {metric: scores.rows_of(metric) for metric in table.of_task(config.task)},
         }
         values: dict[str, Measured | str] = {}
         if general is not None and config.forgetting is not None:
             facts["forgetting"] = forgetting_facts(
                 general,
-                read[BASE][0],
-                read[MODEL][0],
+                read[BASE],
+                read[MODEL],
                 source=str(config.forgetting.source.name),
-                num_cut=read[BASE][1] + read[MODEL][1],
                 confidence=config.confidence,
                 num_samples=config.bootstrap_samples,
                 seed=seed,
@@ -191,10 +203,11 @@ class EvaluateLanguage:
         return facts | {"gate": judgement.to_facts(), "not_measured": {**gaps, **more_gaps, **not_measured}}
 
 
-def _generation(options: GenerationOptions, found: Mapping[str, Responses]) -> Facts:
+def _generation(options: GenerationOptions, found: Mapping[str, Responses], alone: str) -> Facts:
     """How answers were written, how they ended, and how many examples fitted."""
     facts: Facts = {
         "max_new_tokens": options.max_new_tokens,
+        "score": alone,
         "finish": {name: dict(sorted(Counter(one.finishes).items())) for name, one in found.items()},
         "truncated_prompts": {name: one.truncated_prompts for name, one in found.items()},
     }

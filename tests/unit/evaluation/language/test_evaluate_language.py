@@ -66,7 +66,7 @@ def test_a_model_is_measured_beside_the_untrained_base(tmp_path: Path) -> None:
     assert facts["baselines"]["base"]["bits_per_byte"]["value"] == pytest.approx(1 / math.log(2))
     assert facts["gate"]["passed"] and facts["gate"]["verdict"] == "better"
     assert [one["against"] for one in facts["comparisons"]] == ["base", "few_shot"]
-    assert "on 30 test rows" in facts["gate"]["checks"][0]["words"]
+    assert "on 30 test prompts" in facts["gate"]["checks"][0]["words"]
     assert facts["prompts"] == {"all": 30, "measured": 30, "answerable": 30, "written": 30}
     assert rows["generated"].to_list() == rows["reference"].to_list()
     assert rows["baseline_base"].to_list() == rows["prompt"].to_list()

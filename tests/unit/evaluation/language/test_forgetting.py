@@ -51,7 +51,7 @@ def test_the_rise_is_of_pooled_bits_per_byte() -> None:
     before = np.array([row([-nats, 10, 40], None) for nats in (10.0, 20.0, 30.0)])
     after = np.array([row([-nats, 10, 40], None) for nats in (11.0, 22.0, 39.0)])
     text = GeneralText(("a", "b", "c"), 120, 150)
-    more = {"source": "general", "num_cut": 0, "confidence": 0.95, "num_samples": 2000, "seed": 0}
+    more = {"source": "general", "confidence": 0.95, "num_samples": 2000, "seed": 0}
     facts = forgetting_facts(text, before, after, **more)  # type: ignore[arg-type]
     assert facts["rise"]["value"] == pytest.approx(72 / 60 - 1)
     # Every resample is a mean of rises of 10 %, 10 % and 30 %, weighted by what they were.
