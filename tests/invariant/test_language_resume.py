@@ -48,12 +48,10 @@ def interrupted(settings: Any, given: Given, folder: Path, *stops: int) -> tuple
             "llama", {"trainable": {"kind": "lora", "rank": 4, "dora": True, "merge": True}}, id="dora-merged"
         ),
         pytest.param("llama", {"neftune_alpha": 5.0, "trainable": {"kind": "top_layers", "layers": 1}}, id="neftune"),
-        pytest.param("llama", {"schedule": "wsd", "method": "continued_pretraining", "trainable": "head"}, id="head"),
+        pytest.param("llama", {"method": "continued_pretraining", "trainable": "head"}, id="head"),
     ],
 )
 def test_interrupted_anywhere_is_unbroken(family: Any, changes: dict[str, Any], tmp_path: Path) -> None:
-    if changes.get("schedule") == "wsd":
-        changes = {**changes, "schedule": {"kind": "wsd"}}
     settings, given = config(**changes), token_rows.given(tmp_path, family)
     unbroken = token_rows.train(settings, given, tiny.FakeContext(tmp_path / "unbroken"))
     assert unbroken.facts["steps"] == 9

@@ -130,8 +130,8 @@ def test_recomputed_activations_are_the_same(tmp_path: Path) -> None:
 
 def test_tokens_that_do_not_count_change_nothing(tmp_path: Path) -> None:
     """Behind the last counted token: another token there changes neither loss nor weights, whatever it is."""
-    members = [(tokens + [5, 6, 7], weights + [0.0] * 3) for tokens, weights in token_rows.rows(16)]
-    others = [(tokens[:-3] + [40, 299, 0], weights) for tokens, weights in members]
+    members = [([*tokens, 5, 6, 7], weights + [0.0] * 3) for tokens, weights in token_rows.rows(16)]
+    others = [([*tokens[:-3], 40, 299, 0], weights) for tokens, weights in members]
     base = token_rows.base(token_rows.decoder())
     runs = []
     for name, train in (("one", members), ("other", others)):

@@ -160,7 +160,7 @@ def test_masked_loss_is_that_of_transformers(tmp_path: Path) -> None:
     batch = transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.3)(
         [{"input_ids": row} for row in rows]
     )
-    expected = model(**batch).loss
+    expected = model(**batch).loss.item()
 
     hidden = [
         {"tokens": seen[: len(row)].tolist(), "target": row, "weights": (label[: len(row)] != -100).float().tolist()}
@@ -169,4 +169,4 @@ def test_masked_loss_is_that_of_transformers(tmp_path: Path) -> None:
     network = LanguageNetwork(model)
     loss = token_loss(lambda role, columns: network(columns["tokens"], columns["mask"]), PaddedTokens().collate(hidden))
     assert float(loss.weight) == int((batch["labels"] != -100).sum()) > 10
-    assert float(loss.total / loss.weight) == pytest.approx(float(expected), abs=1e-6)
+    assert (loss.total / loss.weight).item() == pytest.approx(expected, abs=1e-6)
