@@ -43,8 +43,14 @@ class Marked:
     """Start, end (exclusive) and weight of parts, in order; what is in none has weight 0, or 1 where all is trained."""
     is_closed: bool
     """The last answer ends with a token that ends turns; if not, the end token has to be put behind it."""
-    num_changed: int
+    num_changed: int = 0
     """Turns that the template wrote otherwise than their content is."""
+    num_unlike_asked: int = 0
+    """Turns before which something else stands than what a model is given when it is asked for them."""
+    num_unshown: int = 0
+    """Turns of others whose content the template does not show, or rewrites."""
+    num_open: int = 0
+    """Turns that end with no token, and are not the last."""
 
 
 class Renderer:
@@ -74,7 +80,8 @@ class Renderer:
                 found.append(Refused(one["refused"]))
             else:
                 spans = tuple((start, end, weight) for start, end, weight in one["spans"])
-                found.append(Marked(one["text"], spans, one["is_closed"], one["num_changed"]))
+                numbers = {name: one[name] for name in ("num_changed", "num_unlike_asked", "num_unshown", "num_open")}
+                found.append(Marked(one["text"], spans, one["is_closed"], **numbers))
         return found
 
     def prompts(self, conversations: Sequence[Conversation], *, is_asked: bool = True) -> list[str | Refused]:

@@ -32,72 +32,137 @@ class Span:
     end: int
     is_changed: bool
     """The template wrote it otherwise than its content is (dropped or rewrote a part of it)."""
+    is_asked: bool
+    """What stands before it is what a model is given when it is asked for this turn."""
+    is_closed: bool
+    """It ends with a token that ends turns."""
 
 
-def find(
-    messages: Sequence[Message], turns: Sequence[int], render: Render, ends: Sequence[str], eos: str | None
-) -> list[Span]:
-    """The spans of the turns of assistants at these places, in order.
+@dataclass(frozen=True)
+class Finder:
+    """Finds turns in what a template makes of one conversation."""
 
-    ``ends``: texts of tokens that can end a turn, ``eos`` among them; what the template writes behind such a token (a
-    line break) is not part of the turn, as no model is asked for it.
+    messages: Sequence[Message]
+    text: str
+    """What the template makes of all of it."""
+    render: Render
+    ends: Sequence[str]
+    """Texts of tokens that can end a turn, ``eos`` among them. What the template writes behind such a token (a line
+    break) is not part of the turn, as no model is asked for it."""
+    eos: str | None
 
-    Raises: Unclear; whatever ``render`` raises.
-    """
-    text = render(messages, False)
-    found: list[Span] = []
-    for turn in turns:
-        start, end = _by_prefix(text, messages, turn, render) or _by_word(text, messages, turn, render)
-        end = _end_of_turn(text, start, end, ends, eos)
-        content = str(messages[turn].get("content") or "").strip()
+    def find(self, turns: Sequence[int]) -> list[Span]:
+        """The spans of the turns of assistants at these places, in order.
+
+        Raises: Unclear; whatever ``render`` raises.
+        """
+        found: list[Span] = []
+        for turn in turns:
+            span = self._span(turn)
+            if found and span.start < found[-1].end:
+                raise Unclear(f"turn {turn + 1} overlaps an earlier one")
+            found.append(span)
+        return found
+
+    def _span(self, turn: int) -> Span:
+        asked = self._asked(turn)
+        start, end = self._by_prefix(turn, asked) or self._by_word(turn, asked)
+        end, is_closed = self._end_of_turn(start, end)
         if start >= end:
             raise Unclear(f"the template shows nothing of the answer in turn {turn + 1}")
-        if found and start < found[-1].end:
-            raise Unclear(f"turn {turn + 1} overlaps an earlier one")
-        found.append(Span(turn, start, end, content not in text[start:end]))
-    return found
+        shown = self.text[start:end]
+        content = str(self.messages[turn].get("content") or "").strip()
+        is_changed = content not in shown
+        calls = self.messages[turn].get("tool_calls") or ()
+        if any(str(call["function"]["name"]) not in shown for call in calls):
+            raise Unclear(f"the template does not show the calls of tools in turn {turn + 1}")
+        if is_changed and not calls and not self._shows(turn):
+            raise Unclear(f"the template does not show the content of turn {turn + 1}")
+        return Span(turn, start, end, is_changed, asked == start, is_closed)
 
+    def _asked(self, turn: int) -> int | None:
+        """Where the answer begins: the length of what a model is given before it, if the text begins with that."""
+        if turn == 0:
+            return None
+        given = self.render(self.messages[:turn], True)
+        return len(given) if self.text.startswith(given) else None
 
-def _asked(text: str, messages: Sequence[Message], turn: int, render: Render) -> int | None:
-    """Where the answer begins: the length of what a model is given before it, if the text begins with that."""
-    if turn == 0:
-        return None
-    given = render(messages[:turn], True)
-    return len(given) if text.startswith(given) else None
+    def _by_prefix(self, turn: int, asked: int | None) -> tuple[int, int] | None:
+        if asked is None:
+            return None
+        if turn == len(self.messages) - 1:
+            return asked, len(self.text)
+        with_turn = self.render(self.messages[: turn + 1], False)
+        return (asked, len(with_turn)) if self.text.startswith(with_turn) and len(with_turn) > asked else None
 
+    def _by_word(self, turn: int, asked: int | None) -> tuple[int, int]:
+        """The span of a turn, from where words of ours in its place come out."""
+        marked, words = self._marked(turn)
+        whole = self.render([*self.messages[:turn], marked, *self.messages[turn + 1 :]], False)
+        tail = _behind(whole, words)
+        if tail is None:
+            raise Unclear(f"the template does not show turn {turn + 1}")
+        if not self.text.endswith(tail):
+            raise Unclear(f"the end of turn {turn + 1} depends on what it says")
+        closing = tail if turn == len(self.messages) - 1 else self._closing(turn, marked, words, tail)
+        start = asked
+        if start is None:
+            heading = whole.partition(words[0])[0]
+            if heading == whole or not self.text.startswith(heading):
+                raise Unclear(f"the beginning of turn {turn + 1} depends on what it says")
+            start = len(heading)
+        if start > len(self.text) - len(tail):
+            raise Unclear(f"turn {turn + 1} cannot be told from what stands around it")
+        return start, len(self.text) - len(tail) + len(closing)
 
-def _by_prefix(text: str, messages: Sequence[Message], turn: int, render: Render) -> tuple[int, int] | None:
-    start = _asked(text, messages, turn, render)
-    if start is None:
-        return None
-    if turn == len(messages) - 1:
-        return start, len(text)
-    with_turn = render(messages[: turn + 1], False)
-    return (start, len(with_turn)) if text.startswith(with_turn) and len(with_turn) > start else None
+    def _closing(self, turn: int, marked: Message, words: Sequence[str], tail: str) -> str:
+        """What of the tail belongs to the turn: that which follows it too where no other turn does.
 
+        Some templates end the whole text with the end token, and some write another end while an answer is asked for:
+        what remains without the one or the other is tried as well.
+        """
+        upto = [*self.messages[:turn], marked]
+        alone = _behind(self.render(upto, False), words)
+        if alone is not None and tail.startswith(alone):
+            return alone
+        if alone is not None and self.eos and alone.endswith(self.eos) and tail.startswith(alone[: -len(self.eos)]):
+            return alone[: -len(self.eos)]
+        asked, request = _behind(self.render(upto, True), words), self._request(turn)
+        if asked is not None and request and asked.endswith(request) and tail.startswith(asked[: -len(request)]):
+            return asked[: -len(request)]
+        raise Unclear(f"the end of turn {turn + 1} depends on what follows it")
 
-def _by_word(text: str, messages: Sequence[Message], turn: int, render: Render) -> tuple[int, int]:
-    """The span of a turn, from where words of ours in its place come out."""
-    message = messages[turn]
-    words = _words(text, 1 + len(message.get("tool_calls") or ()))
-    marked = _marked(message, words)
-    whole = render([*messages[:turn], marked, *messages[turn + 1 :]], False)
-    alone = whole if turn == len(messages) - 1 else render([*messages[:turn], marked], False)
-    tail, tail_alone = _behind(whole, words), _behind(alone, words)
-    if tail is None or tail_alone is None:
-        raise Unclear(f"the template does not show turn {turn + 1}")
-    if not text.endswith(tail) or not tail.startswith(tail_alone):
-        raise Unclear(f"the end of turn {turn + 1} depends on what it says or on what follows it")
-    end = len(text) - len(tail) + len(tail_alone)
-    start = _asked(text, messages, turn, render)
-    if start is None:
-        heading = whole.partition(words[0])[0]
-        if heading == whole or not text.startswith(heading):
-            raise Unclear(f"the beginning of turn {turn + 1} depends on what it says")
-        start = len(heading)
-    if start > len(text) - len(tail):
-        raise Unclear(f"turn {turn + 1} cannot be told from what stands around it")
-    return start, end
+    def _request(self, turn: int) -> str | None:
+        """What the template adds to ask for a turn."""
+        if turn == 0:
+            return None
+        given, without = self.render(self.messages[:turn], True), self.render(self.messages[:turn], False)
+        return given[len(without) :] if given.startswith(without) else None
+
+    def _shows(self, turn: int) -> bool:
+        marked, words = self._marked(turn)
+        return words[0] in self.render([*self.messages[:turn], marked, *self.messages[turn + 1 :]], False)
+
+    def _marked(self, turn: int) -> tuple[Message, list[str]]:
+        """The turn with words of ours as its content and as the names of what it calls; and the words."""
+        message = self.messages[turn]
+        calls = message.get("tool_calls") or ()
+        words = _words(self.text, 1 + len(calls))
+        named = [
+            {**call, "function": {**call["function"], "name": word}}
+            for call, word in zip(calls, words[1:], strict=True)
+        ]
+        return {**message, "content": words[0], **({"tool_calls": named} if named else {})}, words
+
+    def _end_of_turn(self, start: int, end: int) -> tuple[int, bool]:
+        """The end of a span, with the token that ends the turn and without the white space behind it."""
+        stripped = start + len(self.text[start:end].rstrip())
+        if any(self.text.endswith(token, start, stripped) for token in self.ends):
+            return stripped, True
+        # A template may write the end token only once another turn follows.
+        if self.eos and self.text.startswith(self.eos, end):
+            return end + len(self.eos), True
+        return end, False
 
 
 def _words(text: str, number: int) -> list[str]:
@@ -108,28 +173,9 @@ def _words(text: str, number: int) -> list[str]:
     return [f"{stem}{'abcdefghij'[place % 10] * (1 + place // 10)}Z" for place in range(number)]
 
 
-def _marked(message: Message, words: Sequence[str]) -> Message:
-    calls = [
-        {**call, "function": {**call["function"], "name": word}}
-        for call, word in zip(message.get("tool_calls") or (), words[1:], strict=True)
-    ]
-    return {**message, "content": words[0], **({"tool_calls": calls} if calls else {})}
-
-
 def _behind(text: str, words: Sequence[str]) -> str | None:
     """What stands behind the last of the words that came out; None where none did, or one came out twice."""
     counts = [text.count(word) for word in words]
     if not any(counts) or max(counts) > 1:
         return None
-    last = max((text.rfind(word) + len(word) for word in words if word in text), default=0)
-    return text[last:]
-
-
-def _end_of_turn(text: str, start: int, end: int, ends: Sequence[str], eos: str | None) -> int:
-    """The end of a span, with the token that ends the turn and without the white space behind it."""
-    stripped = start + len(text[start:end].rstrip())
-    for token in ends:
-        if text.endswith(token, start, stripped):
-            return stripped
-    # A template may write the end token only once another turn follows.
-    return end + len(eos) if eos and text.startswith(eos, end) else end
+    return text[max(text.rfind(word) + len(word) for word in words if word in text) :]

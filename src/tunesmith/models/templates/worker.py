@@ -60,6 +60,8 @@ class Work:
         """The text of a conversation, and the weight of every part that is trained."""
         cleaned = [_for_template(one) for one in messages]
         text = self.render(cleaned, tools, False)
+        if tools and self.tools_template is self.template and self.render(cleaned, (), False) == text:
+            raise Refusal("the template does not show the tools")
         turns = [place for place, one in enumerate(messages) if one["role"] == "assistant"]
         weights = {turn: float(messages[turn].get("weight", 1.0)) for turn in turns}
         if train_on == "last":
@@ -85,19 +87,24 @@ class Work:
             return rendered[key]
 
         try:
-            found = spans.find(cleaned, turns, render, self.ends, self.named.get("eos_token"))
+            finder = spans.Finder(cleaned, text, render, self.ends, self.named.get("eos_token"))
+            found = finder.find(turns)
         except spans.Unclear as error:
             raise Refusal(str(error)) from error
         return {
             "text": text,
             "spans": [[one.start, one.end, weights[one.turn]] for one in found],
-            "is_closed": not found or found[-1].turn != len(messages) - 1 or _is_closed(text, found[-1], self.ends),
+            "is_closed": not found or found[-1].turn != len(messages) - 1 or found[-1].is_closed,
             "num_changed": sum(one.is_changed for one in found),
+            "num_unlike_asked": sum(not one.is_asked for one in found),
+            "num_unshown": sum(one["role"] != "assistant" and not _is_shown(one["content"], text) for one in messages),
+            "num_open": sum(not one.is_closed for one in found if one.turn != len(messages) - 1),
         }
 
 
-def _is_closed(text: str, last: spans.Span, ends: Sequence[str]) -> bool:
-    return any(text.endswith(token, last.start, last.end) for token in ends)
+def _is_shown(content: str, text: str) -> bool:
+    content = content.strip()
+    return content in text or json.dumps(content, ensure_ascii=False)[1:-1] in text
 
 
 def _for_template(message: Mapping[str, Any]) -> dict[str, Any]:

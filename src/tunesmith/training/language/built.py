@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tunesmith.models.templates.render import Marked
+
 Cut = Literal["truncate_left", "truncate_right"]
 Numbers = np.ndarray[Any, Any]
 
@@ -115,8 +117,8 @@ class Kept:
     """A row that is trained or measured: one sequence, or several where it was split."""
 
     parts: tuple[Sequence, ...]
-    num_changed: int = 0
-    """Turns that the template wrote otherwise than their content is."""
+    marked: Marked | None = None
+    """What the template made of it."""
     num_left: int = 0
     """Tokens of parts of it that did not fit."""
     is_split: bool = False

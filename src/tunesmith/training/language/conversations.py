@@ -39,18 +39,18 @@ class Conversations:
             found.append(one if isinstance(one, Left) else self._fitted(item, *one))
         return found
 
-    def _sequences(self, items: Several[Item]) -> list[tuple[Sequence, int] | Left]:
-        """The sequence of each conversation with how many turns the template changed; or why there is none."""
+    def _sequences(self, items: Several[Item]) -> list[tuple[Sequence, Marked] | Left]:
+        """The sequence of each conversation with what the template made; or why there is none."""
         answered = self.renderer.marked(items, self.train_on)
         marked = [one for one in answered if isinstance(one, Marked)]
         encoded = iter(zip(marked, self.vocabulary.encode([one.text for one in marked]), strict=True))
-        found: list[tuple[Sequence, int] | Left] = []
+        found: list[tuple[Sequence, Marked] | Left] = []
         for one in answered:
             if isinstance(one, Refused):
                 found.append(Left(one.reason, is_untrained=one.reason == "no answer to train on"))
             else:
                 marks, encoding = next(encoded)
-                found.append((self._sequence(marks, encoding), marks.num_changed))
+                found.append((self._sequence(marks, encoding), marks))
         return found
 
     def _sequence(self, marked: Marked, encoding: Any) -> Sequence:
@@ -88,22 +88,22 @@ class Conversations:
             control_T=np.append(made.control_T, True),
         )
 
-    def _fitted(self, item: Item, made: Sequence, num_changed: int) -> Kept | Left:
+    def _fitted(self, item: Item, made: Sequence, marked: Marked) -> Kept | Left:
         if made.num_trained == 0:
             return Left(NOTHING, made.num_tokens, is_untrained=True)
         if made.num_tokens <= self.max_tokens:
-            return Kept((made,), num_changed)
+            return Kept((made,), marked)
         if self.policy == "split":
-            return self._split(item, made, num_changed)
+            return self._split(item, made, marked)
         if self.policy == "truncate_left" or self.policy == "truncate_right":  # mypy narrows by it
             before = 1 if made.num_tokens and int(made.tokens_T[0]) == self.vocabulary.bos else 0
             cut = made.cut(self.max_tokens, self.policy, before)
             if cut.num_trained == 0:
                 return Left(f"its answers lie beyond {self.max_tokens:,} tokens", made.num_tokens, is_untrained=True)
-            return Kept((cut,), num_changed)
+            return Kept((cut,), marked)
         return Left(f"longer than {self.max_tokens:,} tokens", made.num_tokens)
 
-    def _split(self, item: Item, whole: Sequence, num_changed: int) -> Kept | Left:
+    def _split(self, item: Item, whole: Sequence, marked: Marked) -> Kept | Left:
         """Several conversations of whole exchanges, each as many as fit, each with the system turns."""
         head, exchanges = _exchanges(json.loads(item[0]))
         pieces: list[tuple[list[Any], Sequence]] = []
@@ -121,7 +121,7 @@ class Conversations:
         kept = tuple(one for _, one in pieces if one.num_trained)
         if not kept:
             return Left(f"an exchange is longer than {self.max_tokens:,} tokens", whole.num_tokens)
-        return Kept(kept, num_changed, num_left, is_split=True)
+        return Kept(kept, marked, num_left, is_split=True)
 
     def _piece(self, head: list[Any], turns: list[Any], tools: str | None) -> tuple[list[Any], Sequence] | None:
         """Turns with their sequence, None where they do not fit."""

@@ -21,6 +21,9 @@ FIELDS = (
     "cut_trained_tokens",
     "unknown_tokens",
     "changed_turns",
+    "unlike_asked_turns",
+    "unshown_turns",
+    "open_turns",
     "num_bytes",
 )
 
@@ -39,7 +42,11 @@ class Counts:
         numbers["kept"] += 1
         numbers["split"] += kept.is_split
         numbers["truncated"] += any(one.num_cut for one in kept.parts)
-        numbers["changed_turns"] += kept.num_changed
+        if kept.marked is not None:
+            numbers["changed_turns"] += kept.marked.num_changed
+            numbers["unlike_asked_turns"] += kept.marked.num_unlike_asked
+            numbers["unshown_turns"] += kept.marked.num_unshown
+            numbers["open_turns"] += kept.marked.num_open
         numbers["cut_tokens"] += kept.num_left
         for one in kept.parts:
             numbers["sequences"] += 1
