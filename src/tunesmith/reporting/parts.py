@@ -10,8 +10,10 @@ from tunesmith.reporting.sections.augmentation import augmentation_of
 from tunesmith.reporting.sections.calibration import calibration_of
 from tunesmith.reporting.sections.cost import cost_of
 from tunesmith.reporting.sections.curves import curves_of
+from tunesmith.reporting.sections.generations import generations_of
 from tunesmith.reporting.sections.groups import groups_of
 from tunesmith.reporting.sections.label_errors import label_errors_of
+from tunesmith.reporting.sections.language_loss import language_loss_of
 from tunesmith.reporting.sections.preparation import preparation_of
 from tunesmith.reporting.sections.privacy import privacy_of
 from tunesmith.reporting.sections.range_test import range_test_of
@@ -19,6 +21,8 @@ from tunesmith.reporting.sections.ranking import ranking_of
 from tunesmith.reporting.sections.rejection import rejection_of
 from tunesmith.reporting.sections.robustness import robustness_of
 from tunesmith.reporting.sections.targets import targets_of
+from tunesmith.reporting.sections.tokens import tokens_of
+from tunesmith.reporting.sections.training_samples import training_samples_of
 from tunesmith.reporting.sections.tuning import tuning_of
 from tunesmith.reporting.view import RunView
 
@@ -41,9 +45,12 @@ PARTS: tuple[Part, ...] = (
     Part("data", "privacy.html.j2", privacy_of),
     Part("data", "label_errors.html.j2", label_errors_of),
     Part("data", "ranking.html.j2", ranking_of),
+    Part("data", "tokens.html.j2", tokens_of),
     Part("training", "range_test.html.j2", range_test_of),
     Part("training", "tuning.html.j2", tuning_of),
     Part("training", "augmentation.html.j2", augmentation_of),
+    Part("training", "training_samples.html.j2", training_samples_of),
+    Part("scores", "language_loss.html.j2", language_loss_of),
     Part("scores", "targets.html.j2", targets_of),
     Part("scores", "rejection.html.j2", rejection_of),
     Part("scores", "calibration.html.j2", calibration_of),
@@ -51,6 +58,7 @@ PARTS: tuple[Part, ...] = (
     Part("scores", "groups.html.j2", groups_of),
     Part("scores", "robustness.html.j2", robustness_of),
     Part("scores", "cost.html.j2", cost_of),
+    Part("scores", "generations.html.j2", generations_of),
 )
 """In the order shown."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from tunesmith.core.tasks import is_language
 from tunesmith.reporting.page import environment
 from tunesmith.reporting.parts import shown_parts
 from tunesmith.reporting.sections.advice import advice_of
@@ -29,7 +30,8 @@ def render(view: RunView) -> str:
     from markupsafe import Markup
 
     style = (resources.files("tunesmith.reporting") / "templates" / "style.css").read_text("utf-8")
-    cases = Cases(view)
+    # What is written has no label that is right or wrong: its examples are a part of their own.
+    cases = None if is_language(view.task) else Cases(view)
     return (
         environment()
         .get_template("report.html.j2")

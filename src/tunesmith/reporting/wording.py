@@ -34,6 +34,17 @@ METRICS = {
     "pearson": "Pearson correlation",
     "spearman": "Spearman correlation",
     "loss": "Loss",
+    "chrf": "chrF",
+    "bleu": "BLEU",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "exact_match": "Exact match",
+    "token_f1": "Token F1",
+    "json_valid": "Valid JSON",
+    "field_accuracy": "Field accuracy",
+    "bits_per_byte": "Bits per byte",
+    "perplexity": "Perplexity",
 }
 BASELINES = {
     "majority": ("majority", "always the most frequent label"),
@@ -42,6 +53,8 @@ BASELINES = {
     "base_logistic": ("base_logistic", "the untrained model, logistic regression on it"),
     "base_ridge": ("base_ridge", "the untrained model, ridge regression on it"),
     "tfidf": ("TF-IDF", "words counted, linear model on them"),
+    "base": ("base", "the untrained model, asked alike"),
+    "few_shot": ("few-shot", "the untrained model, examples before the prompt"),
 }
 _KEPT_FORMAT = {"\u200c", "\u200d"}
 """Joiners inside emoji and words of some scripts: no text reads right without them."""
@@ -158,6 +171,12 @@ def visible(text: str) -> str:
 def excerpt(text: Any, limit: int = EXCERPT_CHARS) -> str:
     """A text on one line, bounded; how much was left out is said."""
     whole = " ".join(visible(str(text).replace("\r", " ").replace("\n", " ↵ ").replace("\t", " ")).split())
+    return whole if len(whole) <= limit else f"{whole[:limit].rstrip()} … ({len(whole) - limit:,} more characters)"
+
+
+def bounded(text: Any, limit: int) -> str:
+    """A text with its lines as they are, bounded; how much was left out is said."""
+    whole = visible(str(text).replace("\r\n", "\n").strip())
     return whole if len(whole) <= limit else f"{whole[:limit].rstrip()} … ({len(whole) - limit:,} more characters)"
 
 

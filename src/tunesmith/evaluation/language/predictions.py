@@ -48,12 +48,12 @@ def predictions_frame(
     frame = test.select("row_id", "source_id").with_columns(
         pl.Series(name, values, dtype=pl.String) for name, values in columns.items()
     )
-    return frame.with_columns(
-        pl.Series(
-            name, [model.scored[row][at] if row in model.scored else None for row in range(test.height)], pl.Float64
-        )
-        for name, at in SCORES.items()
-    )
+    # Not a number where the metric says nothing of that answer.
+    scores = [alone[written[row]] if row in written else math.nan for row in range(test.height)]
+    numbers: dict[str, list[float | None]] = {"score": [None if math.isnan(one) else one for one in scores]}
+    for name, at in SCORES.items():
+        numbers[name] = [model.scored[row][at] if row in model.scored else None for row in range(test.height)]
+    return frame.with_columns(pl.Series(name, values, pl.Float64) for name, values in numbers.items())
 
 
 def loss_by_source(test: pl.DataFrame, scored: Mapping[str, Scored]) -> Facts:

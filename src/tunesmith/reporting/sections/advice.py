@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tunesmith.core.tasks import is_language
 from tunesmith.reporting import wording
 from tunesmith.reporting.sections.classes import confused_pairs
 from tunesmith.reporting.sections.examples import Cases
@@ -33,7 +34,7 @@ class Advice:
     command: str = ""
 
 
-def advice_of(view: RunView, cases: Cases) -> list[Advice]:
+def advice_of(view: RunView, cases: Cases | None) -> list[Advice]:
     """Everything the facts advise, the most pressing first."""
     found: list[Advice] = []
     for rule in RULES:
@@ -41,8 +42,12 @@ def advice_of(view: RunView, cases: Cases) -> list[Advice]:
     return found
 
 
-def use(view: RunView, cases: Cases) -> list[Advice]:
+def use(view: RunView, cases: Cases | None) -> list[Advice]:
     """Use what was released; try out what was not."""
+    if view.task == "chat":
+        name = shlex.quote(view.reference or f"run:{view.run_id}")
+        title = "Talk to it" if view.reference else "Talk to it before you decide"
+        return [Advice(title, "In the terminal, with the template that it was trained with.", f"tunesmith chat {name}")]
     if view.reference is not None:
         name = shlex.quote(view.reference)
         why = "Your own file comes back: the same rows in the same order, with the answer beside each."
@@ -52,7 +57,7 @@ def use(view: RunView, cases: Cases) -> list[Advice]:
     return [Advice("Look at its answers before you decide", why, f"tunesmith predict {name} in.csv --out out.csv")]
 
 
-def worse(view: RunView, cases: Cases) -> list[Advice]:
+def worse(view: RunView, cases: Cases | None) -> list[Advice]:
     """A baseline that wins is the better product."""
     names = [wording.baseline(one["against"]) for one in on_primary(view) if one["verdict"] == "worse"]
     if not names:
@@ -70,7 +75,7 @@ def worse(view: RunView, cases: Cases) -> list[Advice]:
     return [Advice(title, why, command)]
 
 
-def not_shown(view: RunView, cases: Cases) -> list[Advice]:
+def not_shown(view: RunView, cases: Cases | None) -> list[Advice]:
     """How many test rows would show the difference that was seen: the error shrinks with the root of the rows."""
     found = []
     for one in on_primary(view):
@@ -98,7 +103,7 @@ def not_shown(view: RunView, cases: Cases) -> list[Advice]:
     return found
 
 
-def cheaper(view: RunView, cases: Cases) -> list[Advice]:
+def cheaper(view: RunView, cases: Cases | None) -> list[Advice]:
     """Where the untrained model is as good, training the head alone is the cheap choice; and the other way round."""
     base = [one for one in on_primary(view) if one["against"] in ("base_centroid", "base_ridge")]
     if not base or base[0]["verdict"] == "better":
@@ -116,7 +121,7 @@ def cheaper(view: RunView, cases: Cases) -> list[Advice]:
     return [Advice(title, why, f"tunesmith run recipe.yaml --set train.trainable={other}")]
 
 
-def confused(view: RunView, cases: Cases) -> list[Advice]:
+def confused(view: RunView, cases: Cases | None) -> list[Advice]:
     """The pair of classes most often mistaken for each other."""
     pairs = confused_pairs(view.report)
     pairs = [pair for pair in pairs if pair.num >= 2 and pair.share >= CONFUSED_SHARE]
@@ -131,9 +136,9 @@ def confused(view: RunView, cases: Cases) -> list[Advice]:
     return [Advice(f"Look at `{one.true}` and `{one.predicted}`", why)]
 
 
-def doubtful_labels(view: RunView, cases: Cases) -> list[Advice]:
+def doubtful_labels(view: RunView, cases: Cases | None) -> list[Advice]:
     """Rows that the model gets wrong though it is sure are often labelled wrong."""
-    num = cases.num_sure_and_wrong(SURE)
+    num = 0 if cases is None else cases.num_sure_and_wrong(SURE)
     if not num:
         return []
     rows = wording.counted(num, "test row")
@@ -142,7 +147,7 @@ def doubtful_labels(view: RunView, cases: Cases) -> list[Advice]:
     return [Advice(title, why)]
 
 
-def small_classes(view: RunView, cases: Cases) -> list[Advice]:
+def small_classes(view: RunView, cases: Cases | None) -> list[Advice]:
     """Classes with too few rows to learn, and the one that lags behind."""
     counts = view.splits.get("label_counts", {}).get("train", {})
     few = sorted((num, label) for label, num in counts.items() if num < FEW_TRAIN_ROWS)
@@ -165,7 +170,7 @@ def small_classes(view: RunView, cases: Cases) -> list[Advice]:
     return [Advice(f"Label more rows of `{label}`, the weakest class", why)]
 
 
-def quarantined(view: RunView, cases: Cases) -> list[Advice]:
+def quarantined(view: RunView, cases: Cases | None) -> list[Advice]:
     """Rows that could be won back."""
     rows, reasons = view.splits["rows"], view.splits["quarantined"]
     if not reasons or rows["quarantined"] < QUARANTINED_SHARE * rows["read"]:
@@ -176,7 +181,7 @@ def quarantined(view: RunView, cases: Cases) -> list[Advice]:
     return [Advice(title, why)]
 
 
-def longer(view: RunView, cases: Cases) -> list[Advice]:
+def longer(view: RunView, cases: Cases | None) -> list[Advice]:
     """Texts whose end or start was cut off."""
     cut = view.report["truncated_rows"] + view.model.get("truncated_rows", 0) + view.model.get("dropped_rows", 0)
     if not cut:
@@ -185,11 +190,12 @@ def longer(view: RunView, cases: Cases) -> list[Advice]:
     rows = wording.counted(cut, "row")
     title = f"{rows} {'is' if cut == 1 else 'are'} longer than the {now} tokens the model reads"
     if now < most:
-        return [Advice(title, "The base can read more.", f"tunesmith run recipe.yaml --set train.max_tokens={most}")]
+        key = "tokens.max_tokens" if is_language(view.task) else "train.max_tokens"
+        return [Advice(title, "The base can read more.", f"tunesmith run recipe.yaml --set {key}={most}")]
     return [Advice(title, "That is all this base can read: shorten the texts, or take a base with a longer reach.")]
 
 
-def unfinished(view: RunView, cases: Cases) -> list[Advice]:
+def unfinished(view: RunView, cases: Cases | None) -> list[Advice]:
     """Training that ended while it was still getting better."""
     if view.model["best_step"] != view.model["steps"] or view.model["stopped"].startswith("early"):
         return []
@@ -198,7 +204,7 @@ def unfinished(view: RunView, cases: Cases) -> list[Advice]:
     return [Advice("Train longer", why, f"tunesmith run recipe.yaml --set train.epochs={2 * epochs}")]
 
 
-def leaking(view: RunView, cases: Cases) -> list[Advice]:
+def leaking(view: RunView, cases: Cases | None) -> list[Advice]:
     """Training rows nearly the same as rows that prove the model."""
     num = view.quality.get("uniqueness", {}).get("across_splits", 0)
     if not num:
@@ -212,7 +218,7 @@ def leaking(view: RunView, cases: Cases) -> list[Advice]:
     ]
 
 
-RULES: tuple[Callable[[RunView, Cases], list[Advice]], ...] = (
+RULES: tuple[Callable[[RunView, Cases | None], list[Advice]], ...] = (
     worse,
     use,
     not_shown,

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tunesmith.core.tasks import is_language
 from tunesmith.metrics import table
 from tunesmith.reporting import wording
 from tunesmith.reporting.charts.scatter import scatter_chart
@@ -15,7 +16,7 @@ from tunesmith.reporting.sections.examples import Cases, residuals
 from tunesmith.reporting.view import RunView
 
 FIRST = ("accuracy", "f1_macro", "f1_weighted", "precision_macro", "recall_macro")
-"""The metrics of a classification that are shown at once; regression shows all."""
+"""The metrics of a classification that are shown at once; other tasks show all."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Scores:
     residuals: tuple[tuple[str, str], ...]
 
 
-def scores_of(view: RunView, cases: Cases) -> Scores:
+def scores_of(view: RunView, cases: Cases | None) -> Scores:
     """The scores of a run."""
     everyone: dict[str, Mapping[str, Any]] = {"": view.report["metrics"]["test"], **view.report["baselines"]}
     primary = view.report["primary"]
@@ -61,9 +62,10 @@ def scores_of(view: RunView, cases: Cases) -> Scores:
     names = [primary, *(name for name in names if name != primary)]
     rows = [_row(name, everyone, primary) for name in names]
     is_regress = view.task == "regress"
-    is_one = is_regress and "per_target" not in view.report
-    first = [row for row in rows if is_regress or row.name in FIRST or row.is_primary]
-    drawn = scatter_chart(cases.frame["label"].to_list(), cases.frame["predicted"].to_list()) if is_one else None
+    frame = cases.frame if cases is not None and is_regress and "per_target" not in view.report else None
+    are_all = is_regress or is_language(view.task)
+    first = [row for row in rows if are_all or row.name in FIRST or row.is_primary]
+    drawn = None if frame is None else scatter_chart(frame["label"].to_list(), frame["predicted"].to_list())
     return Scores(
         columns=tuple(
             (wording.baseline(name), wording.baseline_means(name)) if name else ("This model", "") for name in everyone
@@ -71,9 +73,9 @@ def scores_of(view: RunView, cases: Cases) -> Scores:
         rows=tuple(first),
         more=tuple(row for row in rows if row not in first),
         scatter=drawn,
-        residuals=tuple((name, wording.number(value, signed=True)) for name, value in residuals(cases.frame))
-        if is_one
-        else (),
+        residuals=()
+        if frame is None
+        else tuple((name, wording.number(value, signed=True)) for name, value in residuals(frame)),
     )
 
 

@@ -49,7 +49,8 @@ def training_of(view: RunView) -> Training:
         Curve("training loss", "train", [(line["epoch"], _number(line["loss"])) for line in steps]),
         Curve("validation loss", "valid", points("loss")),
     ]
-    metric = [Curve(wording.metric(watched), "valid", points(watched))]
+    # A model that is chosen by its loss shows it once.
+    metric = [] if watched == "loss" else [Curve(wording.metric(watched), "valid", points(watched))]
     size = math.ceil(len(steps) / MAX_POINTS)
     return Training(
         loss=curve_chart(losses, label="Loss over epochs, on training and validation rows", best=mark("loss")),

@@ -114,7 +114,10 @@ def _release(view: RunView) -> tuple[str, str]:
 
 def _score(view: RunView) -> list[str]:
     primary = view.report["primary"]
-    name, rows = wording.metric(primary), wording.counted(view.report["num_rows"], "test row")
+    name = wording.metric(primary)
+    rows = wording.counted(view.report["num_rows"], "test row")
+    if "rows_of" in view.report:
+        rows = wording.counted(view.report["rows_of"][primary], "test prompt")
     score = view.report["metrics"]["test"].get(primary)
     if score is None or not wording.is_number(score.get("value")):
         why = view.report.get("not_measured", {}).get(primary, "it has no value on these rows")
