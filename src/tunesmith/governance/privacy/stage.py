@@ -14,7 +14,7 @@ import polars as pl
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError, Denied, RecipeError
 from tunesmith.core.stage import Facts, Given, StepContext
-from tunesmith.governance.privacy import pseudonyms
+from tunesmith.governance.privacy import nested, pseudonyms
 from tunesmith.governance.privacy.config import PrivacyStageConfig
 from tunesmith.governance.privacy.treat import Treated, Treatment
 
@@ -137,7 +137,7 @@ class _Work:
         touched: set[int] = set()
         for name in columns:
             self.columns[name] = None
-            treated = self.treatment.column(part[name], name)
+            treated = nested.column(self.treatment, part[name], name)
             part = part.with_columns(treated.texts.alias(name))
             touched |= treated.changed
             found_rows |= self._count(name, treated, part["row_id"])
