@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError, RecipeError
-from tunesmith.core.tasks import Task
+from tunesmith.core.tasks import Task, is_language
+from tunesmith.evaluation.language.shared import have_same_tokens, num_changed, shared_rows, shared_statistics
 from tunesmith.evaluation.significance import Resamples, Undefined
 from tunesmith.evaluation.truth import NOT_GIVEN, Truth, truth_of
 from tunesmith.lifecycle.reports import report_of, task_of
@@ -53,12 +54,19 @@ def compare(
     """
     reports = {FIRST: report_of(session, a), SECOND: report_of(session, b)}
     task: Any = task_of(*reports.values())
-    shared, rows = _shared(reports, a, b)
-    truth, columns = _comparable(task, reports, shared)
-    scores = Resamples(task, truth.targets_N, columns, num_samples=num_samples, seed=seed)
-    metrics: dict[str, dict[str, Any]] = {}
     not_measured: dict[str, str] = {}
+    if is_language(task):
+        rows, columns = _written(task, reports, a, b, not_measured)
+        targets: Any = range(len(columns[FIRST]))
+    else:
+        shared, rows = _shared(reports, a, b)
+        truth, columns = _comparable(task, reports, shared)
+        targets = truth.targets_N
+    scores = Resamples(task, targets, columns, num_samples=num_samples, seed=seed)
+    metrics: dict[str, dict[str, Any]] = {}
     for metric in table.of_task(task):
+        if metric in not_measured:
+            continue
         try:
             paired = asdict(scores.compare(metric, FIRST, SECOND, confidence))
             intervals = {name: asdict(scores.interval(name, metric, confidence)) for name in (FIRST, SECOND)}
@@ -82,19 +90,40 @@ def _shared(reports: Mapping[str, Artifact], a: str, b: str) -> tuple[pl.DataFra
         maintain_order="left",
     )
     rows = {FIRST: first.height, SECOND: second.height, "shared": both.height}
-    if not both.height:
+    changed = both.filter(pl.col("label") != pl.col("label_b")).height
+    measure_both = f"measure both on one labelled file: tunesmith evaluate {b} FILE --label-column COLUMN"
+    _check_shared(rows, changed, a, b, what="label", measure_both=measure_both)
+    return both, rows
+
+
+def _written(
+    task: str, reports: Mapping[str, Artifact], a: str, b: str, not_measured: dict[str, str]
+) -> tuple[dict[str, int], dict[str, NDArray[Any]]]:
+    """How many test rows both language models were measured on, and the statistics of their prompts."""
+    frames = {name: pl.read_parquet(one.path / "predictions.parquet") for name, one in reports.items()}
+    shared = shared_rows(frames)
+    rows = {name: frame["weight"].count() for name, frame in frames.items()} | {"shared": shared[FIRST].height}
+    measure_both = "run both recipes on the same sources, with the same split"
+    _check_shared(rows, num_changed(shared), a, b, what="answer", measure_both=measure_both)
+    if not have_same_tokens(shared):
+        not_measured["perplexity"] = "the models have other tokens; bits per byte compares them"
+    return rows, shared_statistics(shared, task)
+
+
+def _check_shared(rows: Mapping[str, int], changed: int, a: str, b: str, *, what: str, measure_both: str) -> None:
+    """Raise where two models share no test row, or a row has another label or answer in the second run."""
+    if not rows["shared"]:
         raise DataError(
             "these models were not measured on the same test rows",
-            seen=f"{first.height} test rows of {a}, {second.height} of {b}, 0 shared",
-            next=f"measure both on one labelled file: tunesmith evaluate {b} FILE --label-column COLUMN",
+            seen=f"{rows[FIRST]} test rows of {a}, {rows[SECOND]} of {b}, 0 shared",
+            next=measure_both,
         )
-    if changed := both.filter(pl.col("label") != pl.col("label_b")).height:
+    if changed:
         raise DataError(
-            "the labels of the shared test rows were changed between the two runs",
-            seen=f"{changed} of {both.height} rows have another label",
-            next=f"run the recipe of {b} again on today's labels",
+            f"the {what}s of the shared test rows were changed between the two runs",
+            seen=f"{changed} of {rows['shared']} rows have another {what}",
+            next=f"run the recipe of {b} again on today's {what}s",
         )
-    return both, rows
 
 
 def _comparable(

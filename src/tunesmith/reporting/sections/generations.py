@@ -79,9 +79,8 @@ def _words(view: RunView) -> str:
     ended = facts["finish"]["model"]
     words += f"{wording.count(ended.get('stop', 0))} of the model's answers ended by themselves"
     cut = ended.get("length", 0)
-    words += (
-        f", {wording.count(cut)} at the limit of {wording.counted(facts['max_new_tokens'], 'token')}." if cut else "."
-    )
+    limit = wording.counted(facts["max_new_tokens"], "token")
+    words += f", {wording.count(cut)} at the limit of {limit}." if cut else "."
     lost = facts["truncated_prompts"].get("model", 0)
     if lost:
         words += f" {wording.counted(lost, 'prompt')} lost the start, which the context could not hold."
