@@ -66,7 +66,7 @@ class Prepare:
         gathered, repaired = shape.shaped(gathered, inputs.tables, config, changes)
         rows = split.with_given(gathered.rows, self._given(inputs.sources))
         gathered = replace(gathered, rows=gathered.rows.clear())
-        columns = [name for name in gathered.mapped if name != "split"]
+        columns = [name for name in gathered.mapped if name not in ("split", *prompts.WRITTEN)]
         if rows["subject"].null_count() < rows.height:
             columns.append("subject")
         measured["completeness"] = quality.completeness(rows, columns)

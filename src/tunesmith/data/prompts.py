@@ -13,6 +13,8 @@ from tunesmith.data.prepare_config import PrepareConfig
 
 PROMPT = "prompt"
 MESSAGES = "messages"
+WRITTEN = (PROMPT, MESSAGES, "tools")
+"""Columns that were written for the model: rows without tools or without a question have no gap there."""
 
 
 def beside(gathered: Gathered) -> Gathered:
