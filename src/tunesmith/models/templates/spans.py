@@ -11,12 +11,14 @@ certainty is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Message = Mapping[str, Any]
 Render = Callable[[Sequence[Message], bool], str]
 """Messages, and whether the request for an answer follows them → text."""
+
+Shape = tuple[bool, int, str]
 
 
 class Unclear(Exception):
@@ -50,6 +52,8 @@ class Finder:
     """Texts of tokens that can end a turn, ``eos`` among them. What the template writes behind such a token (a line
     break) is not part of the turn, as no model is asked for it."""
     eos: str | None
+    closings: dict[Shape, str] = field(default_factory=dict)
+    """How this template ended turns that were found by words of ours: it need not be asked again for each of many."""
 
     def find(self, turns: Sequence[int]) -> list[Span]:
         """The spans of the turns of assistants at these places, in order.
@@ -66,7 +70,7 @@ class Finder:
 
     def _span(self, turn: int) -> Span:
         asked = self._asked(turn)
-        start, end = self._by_prefix(turn, asked) or self._by_word(turn, asked)
+        start, end = self._by_closing(turn, asked) or self._by_prefix(turn, asked) or self._by_word(turn, asked)
         end, is_closed = self._end_of_turn(start, end)
         if start >= end:
             raise Unclear(f"the template shows nothing of the answer in turn {turn + 1}")
@@ -87,6 +91,30 @@ class Finder:
         given = self.render(self.messages[:turn], True)
         return len(given) if self.text.startswith(given) else None
 
+    def _by_closing(self, turn: int, asked: int | None) -> tuple[int, int] | None:
+        """The span of a turn whose like was found before: from what the model is given to the first token that can end
+        a turn, if that begins what ended the like. None where the turn itself says such a token."""
+        closing = self.closings.get(self._shape(turn))
+        if asked is None or closing is None or self._says_end(turn):
+            return None
+        first = self._first_end(self.text, asked)
+        return (asked, first + len(closing)) if first >= 0 and self.text.startswith(closing, first) else None
+
+    def _shape(self, turn: int) -> Shape:
+        """What the end of a turn can depend on: whether it says and calls something, and who is next."""
+        message = self.messages[turn]
+        then = str(self.messages[turn + 1]["role"]) if turn + 1 < len(self.messages) else ""
+        return bool(str(message.get("content") or "").strip()), len(message.get("tool_calls") or ()), then
+
+    def _says_end(self, turn: int) -> bool:
+        message = self.messages[turn]
+        said = f"{message.get('content')} {message.get('tool_calls')}"
+        return any(token in said for token in self.ends)
+
+    def _first_end(self, text: str, start: int) -> int:
+        places = [text.find(token, start) for token in self.ends]
+        return min((place for place in places if place >= 0), default=-1)
+
     def _by_prefix(self, turn: int, asked: int | None) -> tuple[int, int] | None:
         if asked is None:
             return None
@@ -104,7 +132,10 @@ class Finder:
             raise Unclear(f"the template does not show turn {turn + 1}")
         if not self.text.endswith(tail):
             raise Unclear(f"the end of turn {turn + 1} depends on what it says")
-        closing = tail if turn == len(self.messages) - 1 else self._closing(turn, marked, words, tail)
+        is_last = turn == len(self.messages) - 1
+        closing = tail if is_last else self._closing(turn, marked, words, tail)
+        if not is_last and not self._says_end(turn) and (first := self._first_end(closing, 0)) >= 0:
+            self.closings[self._shape(turn)] = closing[first:]
         start = asked
         if start is None:
             heading = whole.partition(words[0])[0]
@@ -125,11 +156,14 @@ class Finder:
         alone = _behind(self.render(upto, False), words)
         if alone is not None and tail.startswith(alone):
             return alone
-        if alone is not None and self.eos and alone.endswith(self.eos) and tail.startswith(alone[: -len(self.eos)]):
-            return alone[: -len(self.eos)]
         asked, request = _behind(self.render(upto, True), words), self._request(turn)
-        if asked is not None and request and asked.endswith(request) and tail.startswith(asked[: -len(request)]):
-            return asked[: -len(request)]
+        if asked and request and asked.endswith(request):
+            asked = asked[: -len(request)]
+            if asked.strip() and tail.startswith(asked):
+                return asked
+        without_eos = (alone or "").removesuffix(self.eos or "")
+        if without_eos.strip() and tail.startswith(without_eos):
+            return without_eos
         raise Unclear(f"the end of turn {turn + 1} depends on what follows it")
 
     def _request(self, turn: int) -> str | None:

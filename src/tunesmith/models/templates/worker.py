@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import jinja2
@@ -31,6 +31,7 @@ class Work:
     tools_template: jinja2.Template
     named: Mapping[str, str]
     ends: Sequence[str]
+    closings: dict[spans.Shape, str] = field(default_factory=dict)
 
     @classmethod
     def start(cls, told: Mapping[str, Any]) -> Work:
@@ -87,7 +88,7 @@ class Work:
             return rendered[key]
 
         try:
-            finder = spans.Finder(cleaned, text, render, self.ends, self.named.get("eos_token"))
+            finder = spans.Finder(cleaned, text, render, self.ends, self.named.get("eos_token"), self.closings)
             found = finder.find(turns)
         except spans.Unclear as error:
             raise Refusal(str(error)) from error

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
 from tests.word_tokens import write_word_tokenizer
+
 from tunesmith.core.conversation import Conversation, Turn
 from tunesmith.models.templates.render import Marked, Renderer
 from tunesmith.models.templates.template import ChatTemplate, choose
