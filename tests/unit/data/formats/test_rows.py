@@ -249,6 +249,16 @@ def test_contents_are_repaired_and_counted_by_row(tmp_path: Path) -> None:
     assert all(content in rows["text"][0] for _, content in turns(rows))
 
 
+def test_a_long_system_turn_is_shown_in_short_and_told_apart(tmp_path: Path) -> None:
+    systems = ["You answer as short as you can.", "You answer as short as you should.", "You answer."]
+    rows = [[said("system", one), *FINE] for one in systems]
+    _, table, _ = formatted(tmp_path, {"messages": rows})
+    assert [Conversation.read(one).turns[0].content for one in table["messages"]] == systems
+    first, second, third = (text.split("\n\n")[0] for text in table["text"])
+    assert first.startswith("system: You answer as short as you … [") and third == "system: You answer."
+    assert first != second and second.startswith(first[:-9])
+
+
 def test_contents_stay_as_they_are_where_nothing_is_to_be_repaired(tmp_path: Path) -> None:
     messages = chat("caf\u00c3\u00a9 ", "\n b")
     facts, rows, _ = formatted(tmp_path, {"messages": [messages]}, unicode=False, whitespace=False)
