@@ -14,9 +14,9 @@ from torch import Tensor
 
 from tunesmith.core.errors import DataError, ModelError, RecipeError, StepError
 from tunesmith.numerics.packing import by_tokens
+from tunesmith.training.language.assemble import assemble
 from tunesmith.training.language.batches import PackedTokens, PaddedTokens
 from tunesmith.training.language.network import LanguageNetwork, check_apart
-from tunesmith.training.language.stage import assemble
 from tunesmith.training.methods.sft import next_token, token_loss
 
 CLOSE = 2e-6

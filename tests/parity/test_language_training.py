@@ -15,7 +15,7 @@ import torch
 from tests import tiny, token_rows
 
 from tunesmith.numerics.batching import epoch_order
-from tunesmith.training.language.stage import assemble
+from tunesmith.training.language.assemble import assemble
 
 NUM_ROWS, BATCH, NUM_STEPS, LR, DECAY = 48, 8, 10, 3e-3, 0.05
 FIRST_LOSS, LOSS, GRADIENT = 1e-5, 1e-4, 1e-4

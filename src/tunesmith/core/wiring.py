@@ -72,6 +72,7 @@ _ROWS: list[Wire] = [
     _row("stage", "tune", "training.tune:Tune", "training.tune_config:TuneStageConfig", "Searches for better settings on the validation rows", is_heavy=True),
     _row("stage", "train", "training.stage:Train", "training.config:TrainStageConfig", "Fine-tunes the model", is_heavy=True),
     _row("stage", "train_language", "training.language.stage:TrainLanguage", "training.language.phase_config:TrainLanguageConfig", "Fine-tunes a language model", is_heavy=True),
+    _row("stage", "adapt", "training.language.adapt:Adapt", "training.language.phase_config:TrainLanguageConfig", "Pre-trains an encoder further on texts", is_heavy=True),
     _row("stage", "keep", "evaluation.keep:Keep", "evaluation.keep_config:KeepConfig", "Keeps the model of augmented rows if it is better", is_heavy=True),
     _row("stage", "robustness", "evaluation.robustness:Robustness", "evaluation.measures_config:RobustnessStageConfig", "Answers perturbed test texts", is_heavy=True),
     _row("stage", "cost", "evaluation.cost:Cost", "evaluation.measures_config:CostStageConfig", "Times single answers on this machine", is_heavy=True, version=2),

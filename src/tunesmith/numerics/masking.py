@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,20 @@ MASKED, REPLACED = 0.8, 0.1
 
 def hide(
     tokens: Sequence[int],
+    may_hide_T: NDArray[np.bool_],
     *,
     share: float,
     mask_id: int,
     num_vocabulary: int,
-    special: Collection[int],
     generator: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The tokens as the model sees them, and 1 where it has to guess the true one.
 
-    Special tokens are never chosen. Source: Devlin et al. 2019, section 3.1 and appendix A.1: 80 % masked, 10 % another
+    Source: Devlin et al. 2019, section 3.1 and appendix A.1: 80 % masked, 10 % another
     token of the vocabulary, 10 % unchanged; each token chosen on its own.
     """
     true_T = np.asarray(tokens, dtype=np.int64)
-    is_chosen_T = (generator.random(len(true_T)) < share) & ~np.isin(true_T, list(special))
+    is_chosen_T = (generator.random(len(true_T)) < share) & may_hide_T
     fate_T = generator.random(len(true_T))
     other_T = generator.integers(num_vocabulary, size=len(true_T))
     seen_T = np.where(is_chosen_T & (fate_T < MASKED), mask_id, true_T)

@@ -50,7 +50,7 @@ class LanguageNetwork(nn.Module):
             is_whole = mask is None or bool(mask.all())
             more = {"input_ids": tokens, "attention_mask": None if is_whole else mask}
         self._length_BT1 = _lengths(mask if source is None else source_mask, positions, tokens)
-        if hasattr(getattr(self.model, "config", None), "use_cache"):
+        if hasattr(self.model, "prepare_inputs_for_generation"):
             more["use_cache"] = False
         logits_BTV: Tensor = self.model(**more).logits
         return logits_BTV

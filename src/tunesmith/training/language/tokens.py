@@ -75,6 +75,9 @@ class Tokens:
             for split in SPLITS:
                 work.split(split, splits.path / f"{split}.parquet", splits.facts["splits"][split], context)
         facts = self._facts(work, template, vocabulary, max_tokens)
+        facts |= {name: splits.facts[name] for name in ("repair", "privacy") if name in splits.facts}
+        if isinstance(work.maker, Conversations):
+            template.write(context.out / "tokens")  # training saves it with the model
         _refuse_too_long(facts, config)
         _refuse_nothing(facts)
         for split in ("validation", "test"):

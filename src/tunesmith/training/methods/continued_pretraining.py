@@ -10,6 +10,7 @@ import numpy as np
 
 from tunesmith.core.errors import ModelError
 from tunesmith.core.method import Objective, Row
+from tunesmith.models.templates.vocabulary import Vocabulary
 from tunesmith.numerics.masking import hide
 from tunesmith.training.methods.language_config import ContinuedPretrainingConfig
 from tunesmith.training.methods.sft import next_token, token_loss
@@ -55,29 +56,30 @@ class ContinuedPretraining:
     def _masked(self, row: Row, step: int, place: int) -> Row:
         about = self.about
         assert about is not None
+        weight_T = np.asarray(row["weights"], np.float32)
         seen_T, chosen_T = hide(
             row["target"],
+            (weight_T > 0) & ~np.isin(row["target"], list(about.special)),
             share=self.config.mask,
             mask_id=about.mask_id,
             num_vocabulary=about.num_vocabulary,
-            special=about.special,
             generator=np.random.default_rng([about.seed, step, place]),
         )
-        weight_T = chosen_T * np.asarray(row["weights"], np.float32)
-        return {"tokens": seen_T, "target": row["target"], "weights": weight_T}
+        return {"tokens": seen_T, "target": row["target"], "weights": chosen_T * weight_T}
 
 
-def masked_tokens(tokenizer: Any, num_vocabulary: int, seed: int) -> MaskedTokens:
-    """What masking needs, from a `tokenizers` tokenizer.
+def masked_tokens(vocabulary: Vocabulary, num_vocabulary: int, seed: int) -> MaskedTokens:
+    """What masking needs to know of an encoder's tokenizer.
 
     Raises: ModelError where it has no mask token.
     """
-    mask_id = next((one for name in ("[MASK]", "<mask>") if (one := tokenizer.token_to_id(name)) is not None), None)
+    names = (vocabulary.named.get("mask_token"), "[MASK]", "<mask>")
+    mask_id = next((one for name in names if (one := vocabulary.id_of(name)) is not None), None)
     if mask_id is None:
         raise ModelError(
             "an encoder is pre-trained on by guessing masked tokens, and this tokenizer has no mask token",
             allowed="a token [MASK] or <mask>",
             next="choose an encoder that was pre-trained so, such as BERT or RoBERTa",
         )
-    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    return MaskedTokens(mask_id, frozenset(special), num_vocabulary, seed)
+    special = {vocabulary.id_of(text) for text in vocabulary.control} | {*vocabulary.before, *vocabulary.after}
+    return MaskedTokens(mask_id, frozenset(one for one in special if one is not None), num_vocabulary, seed)

@@ -1,0 +1,60 @@
+"""The adapt stage: an encoder is pre-trained on with the organisation's texts, and is the base of all later steps."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import nn
+
+from tunesmith.core import digests
+from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.models.folder import NOT_WEIGHTS
+from tunesmith.models.masked import encoder_of
+from tunesmith.training.language.assemble import assemble
+from tunesmith.training.language.phase_config import TrainLanguageConfig
+from tunesmith.training.language.stage import lost
+from tunesmith.training.stage import outcome, write_history
+
+
+class Adapt:
+    """Makes a base of a base: the same encoder, having read more texts."""
+
+    makes: ClassVar[Mapping[str, str]] = {"base": "base", "history": "history"}
+
+    def __init__(self, config: TrainLanguageConfig) -> None:
+        self.config = config
+
+    def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
+        """The facts of the new base, as the base stage gives them, and of its history."""
+        made = assemble(self.config, given, context)
+        state = made.loop.fit()
+        model: nn.Module = made.model.module.model  # type: ignore[assignment]
+        encoder = encoder_of(made.trainable.whole(model).cpu())
+        folder = context.out / "base" / "files"
+        _save(encoder, made.start.files, folder)
+        adapted = {
+            **outcome(state, len(made.loop.train_rows), made.loop.settings),
+            **lost(given["tokens"].facts),
+            "precision": made.loop.networks.precision,
+            **made.loop.mishaps.facts(),
+        }
+        facts: dict[str, Any] = {**given["base"].facts, "dtype": "F32", "adapted": adapted}
+        facts["num_parameters"] = sum(one.numel() for one in encoder.parameters())
+        facts["files"] = digests.of_folder(folder)
+        text = json.dumps(facts, indent=1, sort_keys=True)
+        (context.out / "base" / "base.json").write_text(text + "\n", encoding="utf-8")
+        return {"base": facts, "history": write_history(state, context)}
+
+
+def _save(encoder: Any, files: Path, folder: Path) -> None:
+    encoder.config.name_or_path = ""  # a folder of this machine
+    encoder.save_pretrained(folder)
+    for file in sorted(files.rglob("*")):
+        place = folder / file.relative_to(files)
+        if file.is_file() and file.suffix in NOT_WEIGHTS and not place.exists() and "index" not in file.name:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
