@@ -6,6 +6,8 @@ differs; the same run in float32 is held to 2e-5, a few hundred roundings of 6e-
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 
 from tunesmith.core import wiring
-from tunesmith.training.optimizers import groups
+from tunesmith.core.errors import RecipeError
+from tunesmith.training.optimizer_config import AdamW8bitConfig, MuonConfig
+from tunesmith.training.optimizers import adamw_8bit, groups, is_hidden_matrix, muon
 
 Array = NDArray[np.float64]
 NUM_STEPS = 12
@@ -188,3 +192,84 @@ def test_groups_keep_decay_off_vectors_and_give_the_head_its_rate() -> None:
         (1.0, 1.0, 0.5, 1),
         (2.0, 2.0, 0.5, 1),
     ]
+
+
+def test_muon_is_the_papers_update() -> None:
+    """Jordan et al. 2024 by hand: momentum, Nesterov, five Newton-Schulz steps in bfloat16, AdamW's root mean square.
+
+    Newton-Schulz runs in bfloat16 in PyTorch, so the comparison with float64 is held to its 8 bits: 2 %.
+    """
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(6, 4))
+    hidden = torch.nn.Parameter(torch.tensor(start, dtype=torch.float32))
+    table = torch.nn.Parameter(torch.tensor(start, dtype=torch.float32))
+    bias = torch.nn.Parameter(torch.zeros(4))
+    named = [("model.layers.0.weight", hidden), ("model.embed.weight", table), ("model.layers.0.bias", bias)]
+    config = MuonConfig(lr=0.01, weight_decay=0.1)
+    optimizer = muon(groups(named, lr=0.01, head_lr=0.01, weight_decay=0.1), config)
+    w, momentum = start.copy(), np.zeros_like(start)
+    plain = torch.nn.Parameter(torch.tensor(start, dtype=torch.float32))
+    adamw = torch.optim.AdamW([plain], lr=0.01, weight_decay=0.1, betas=(0.9, 0.95), eps=1e-8)
+    for _ in range(3):
+        gradient = rng.normal(size=(6, 4))
+        for parameter in (hidden, table, plain):
+            parameter.grad = torch.tensor(gradient, dtype=torch.float32)
+        bias.grad = torch.ones(4)
+        optimizer.step()
+        adamw.step()
+        momentum = 0.95 * momentum + 0.05 * gradient
+        w = w * (1 - 0.01 * 0.1) - 0.01 * 0.2 * np.sqrt(6) * newton_schulz(0.05 * gradient + 0.95 * momentum)
+    moved = np.abs(w - start).max()
+    assert np.abs(hidden.detach().numpy() - w).max() < 0.02 * moved
+    assert torch.equal(table, plain), "an embedding learns by AdamW"
+    assert bias.detach().abs().max() > 0
+
+
+def newton_schulz(g: Array) -> Array:
+    """Jordan et al. 2024: five steps of the quintic iteration, on the matrix with fewer rows than columns."""
+    x = g.T / np.linalg.norm(g)
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return np.asarray(x.T)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "is_hidden"),
+    [
+        ("model.model.layers.0.self_attn.q_proj.weight", (4, 4), True),
+        ("base_model.model.model.layers.1.mlp.up_proj.lora_A.default.weight", (2, 4), True),
+        ("model.transformer.h.0.attn.c_attn.weight", (4, 12), True),
+        ("model.model.layers.0.input_layernorm.weight", (4,), False),
+        ("model.model.embed_tokens.weight", (9, 4), False),
+        ("model.lm_head.weight", (9, 4), False),
+        ("head.layers.0.weight", (4, 4), False),
+        ("model.encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight", (32, 4), False),
+    ],
+)
+def test_what_muon_takes(name: str, shape: tuple[int, ...], is_hidden: bool) -> None:
+    assert is_hidden_matrix(name, torch.nn.Parameter(torch.zeros(shape))) == is_hidden
+
+
+def test_8_bit_adamw_is_bitsandbytes_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its groups and settings; without the package it says what to install."""
+    seen: dict[str, Any] = {}
+
+    class AdamW8bit(torch.optim.SGD):
+        def __init__(self, parameters: Any, **settings: Any) -> None:
+            seen.update(settings)
+            super().__init__(parameters, lr=1.0)
+
+    fake = SimpleNamespace(optim=SimpleNamespace(AdamW8bit=AdamW8bit))
+    parameters = groups([("a", torch.nn.Parameter(torch.zeros(2, 2)))], lr=0.1, head_lr=0.1, weight_decay=0.01)
+    with pytest.raises(RecipeError, match="needs a GPU"):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        adamw_8bit(parameters, AdamW8bitConfig(lr=0.1))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(RecipeError, match="pip install bitsandbytes"):
+        adamw_8bit(parameters, AdamW8bitConfig(lr=0.1))
+    monkeypatch.setitem(sys.modules, "bitsandbytes", fake)
+    optimizer = adamw_8bit(parameters, AdamW8bitConfig(lr=0.1))
+    assert seen == {"betas": (0.9, 0.999), "eps": 1e-8}
+    assert optimizer.param_groups[0]["lr"] == 0.1 and optimizer.param_groups[0]["weight_decay"] == 0.01

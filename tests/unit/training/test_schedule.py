@@ -27,7 +27,13 @@ def test_constant() -> None:
     assert [factor("constant", step, 5, 4) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
 
 
-@pytest.mark.parametrize("kind", ["linear", "cosine", "constant"])
+def test_warmup_stable_decay() -> None:
+    """Four of ten steps go down, as one minus a square root."""
+    down = [1.0, 1 - math.sqrt(0.25), 1 - math.sqrt(0.5), 1 - math.sqrt(0.75)]
+    assert [factor("wsd", step, 10, 2, 0.4) for step in range(10)] == pytest.approx([0.5, *[1.0] * 5, *down])
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine", "constant", "wsd"])
 def test_every_step_learns_and_none_is_above_the_peak(kind: str) -> None:
     for total in (1, 2, 3, 10, 97):
         for warmup in (0, 1, total - 1, total, total + 5):
