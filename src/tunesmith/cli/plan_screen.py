@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tunesmith.cli import figures
+from tunesmith.cli.plan_conversations import read_as
 from tunesmith.cli.plan_preparation import preparation
 from tunesmith.cli.tables import table
 
@@ -48,6 +49,7 @@ def _sources(plan: Plan) -> list[Text]:
         lines.append(Text.assemble((f"{name:<12}", "bold"), words))
         more = [f"purpose {one['purpose']}", f"licence {one['licence']}"]
         lines.append(Text(f"{'':<14}{figures.shown(', '.join(more), 200)}", "dim"))
+        lines += read_as(one)
         if "pulled" in one:
             lines.append(Text(f"{'':<14}{figures.shown(pulled(one['pulled']), 200)}", "dim"))
         lines += [Text(f"{'':<14}{figures.shown(note, 300)}", "yellow") for note in one["notes"]]
@@ -72,10 +74,11 @@ def _rows(plan: Plan) -> Table:
 
 def _lost(plan: Plan) -> list[Text]:
     facts = plan.rows
+    counted = {what: {why: n for why, n in facts[what].items() if n} for what in ("removed", "quarantined", "repaired")}
     lines = [
-        Text.assemble((f"{what:<12}", "bold"), f"  {figures.counts(facts[what])}")
-        for what in ("removed", "quarantined", "repaired")
-        if facts.get(what)
+        Text.assemble((f"{what:<12}", "bold"), f"  {figures.counts(counts)}")
+        for what, counts in counted.items()
+        if counts
     ]
     notes = dict.fromkeys((*facts["notes"], *plan.quality.get("notes", ())))
     return lines + [Text(f"{'':<14}{figures.shown(note, 300)}", "yellow") for note in notes]

@@ -15,6 +15,8 @@ from tunesmith.recipe.language import LanguageRecipe
 from tunesmith.selection import resources
 from tunesmith.training.language.phase_config import TrainLanguageConfig
 
+Results = Mapping[str, Mapping[str, Artifact]]
+
 
 def language_plan(recipe: LanguageRecipe, runner: Runner) -> Plan:
     """The plan: rows are read, prepared and turned into tokens for real, training is forecast."""
@@ -39,7 +41,7 @@ def language_plan(recipe: LanguageRecipe, runner: Runner) -> Plan:
     return Plan(
         recipe=recipe.name,
         task=recipe.task,
-        sources=[dict(results[f"ingest:{source.name}"]["dataset"].facts) for source in recipe.data.sources],
+        sources=[_source(results, source.name) for source in recipe.data.sources],
         rows=splits.facts,
         quality=results["prepare"]["quality"].facts,
         base={name: value for name, value in base.facts.items() if name != "files"},
@@ -53,6 +55,12 @@ def language_plan(recipe: LanguageRecipe, runner: Runner) -> Plan:
         privacy=[dict(made["findings"].facts) for made in results.values() if "findings" in made],
         tokens=[dict(one.facts) for one in phases],
     )
+
+
+def _source(results: Results, name: str) -> dict[str, Any]:
+    """The facts of a source, and what its rows were read as."""
+    made = results[f"format:{name}"]["dataset"].facts
+    return dict(results[f"ingest:{name}"]["dataset"].facts) | {key: made[key] for key in ("conversations", "notes")}
 
 
 def _lengths(tokens: Artifact) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tunesmith.reporting.sections.augmentation import augmentation_of
 from tunesmith.reporting.sections.calibration import calibration_of
+from tunesmith.reporting.sections.conversations import conversations_of
 from tunesmith.reporting.sections.cost import cost_of
 from tunesmith.reporting.sections.curves import curves_of
 from tunesmith.reporting.sections.generations import generations_of
@@ -41,6 +42,7 @@ class Part:
 
 
 PARTS: tuple[Part, ...] = (
+    Part("data", "conversations.html.j2", conversations_of),
     Part("data", "preparation.html.j2", preparation_of),
     Part("data", "privacy.html.j2", privacy_of),
     Part("data", "label_errors.html.j2", label_errors_of),
