@@ -74,23 +74,22 @@ def choose(
     return Examples(candidates, [drawn] * len(prompts))
 
 
-def fitted(
-    num: int, examples: int, ask: Callable[[list[tuple[int, int]]], list[Answer]]
-) -> tuple[list[Answer], list[int]]:
-    """Answers to ``num`` requests, each with as many examples as fit into the context, and how many those were.
+def fitted(most: Sequence[int], ask: Callable[[list[tuple[int, int]]], list[Answer]]) -> tuple[list[Answer], list[int]]:
+    """Answers to requests, each behind as many examples as fit into the context, and how many those were.
 
-    ``ask`` answers pairs of a request's place and its number of examples.
+    ``most``: of each request how many may stand before it. ``ask`` answers pairs of a request's place and its number
+    of examples.
     """
-    shown = [examples] * num
+    shown = list(most)
     answers: dict[int, Answer] = {}
-    open_ = list(range(num))
+    open_ = list(range(len(shown)))
     while open_:
         for place, answer in zip(open_, ask([(place, shown[place]) for place in open_]), strict=True):
             answers[place] = answer
         open_ = [place for place in open_ if answers[place].num_truncated_tokens and shown[place]]
         for place in open_:
             shown[place] -= 1
-    return [answers[place] for place in range(num)], shown
+    return [answers[place] for place in range(len(shown))], shown
 
 
 def _nearest(candidates: Sequence[str], prompts: Sequence[str], num: int) -> list[list[int]] | None:

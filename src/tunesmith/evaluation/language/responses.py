@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,15 +57,13 @@ def responses(
     examples: Examples | None = None,
 ) -> Responses:
     """What an engine makes of the prompts, behind examples where there are some."""
-    num_examples = 0 if examples is None else max(map(len, examples.of_prompt), default=0)
-    rows = [(place, one) for place, prompt in enumerate(asked.prompts) if prompt.asked.turns for one in prompt.rows]
     # A row that asks nothing is a text as it stands: no template, no example, and no end where the context ends.
     texts = [one for prompt in asked.prompts if not prompt.asked.turns for one in prompt.rows]
 
     def behind(prompt: int, conversation: Conversation, num: int) -> Conversation:
         return conversation if examples is None else examples.before(prompt, conversation, num)
 
-    def score(wanted: Sequence[tuple[int, int]]) -> list[Answer]:
+    def score(rows: Sequence[tuple[int, int]], wanted: Sequence[tuple[int, int]]) -> list[Answer]:
         read = [behind(rows[at][0], asked.conversations[rows[at][1]], num) for at, num in wanted]
         return every_answer(engine, Request("score", conversations=read), context, f"{name} scores the test rows")
 
@@ -73,22 +72,39 @@ def responses(
         request = Request("generate", conversations=read, options=options)
         return every_answer(engine, request, context, f"{name} answers the test prompts")
 
+    # The longest answer of a prompt says how many examples fit; its others start there.
+    longest, others = _longest_first(asked)
+    num_examples = 0 if examples is None else max(map(len, examples.of_prompt), default=0)
+    scored, shown_scored = fitted([num_examples] * len(longest), partial(score, longest))
+    fits = {prompt: num for (prompt, _), num in zip(longest, shown_scored, strict=True)}
+    more, shown_more = fitted([fits[prompt] for prompt, _ in others], partial(score, others))
+    written, shown_written = fitted([fits[prompt] for prompt in range(asked.num_written)], write)
     whole = scored_whole(engine, [asked.conversations[one].answer for one in texts], context, f"{name} reads the texts")
-    scored, shown_scored = fitted(len(rows), num_examples, score)
-    written, shown_written = fitted(asked.num_written, num_examples, write)
-    shown = {"scored": _counted(shown_scored), "written": _counted(shown_written)} if examples else {}
+    every = [*zip(longest, scored, strict=True), *zip(others, more, strict=True)]
+    shown = {"scored": _counted([*shown_scored, *shown_more]), "written": _counted(shown_written)} if examples else {}
     return Responses(
         scored={
-            **{one: _values(answer) for (_, one), answer in zip(rows, scored, strict=True)},
+            **{one: _values(answer) for (_, one), answer in every},
             **dict(zip(texts, whole, strict=True)),
         },
         texts=tuple(one.text for one in written),
         finishes=tuple(one.finish for one in written),
-        truncated_rows=sum(one.num_truncated_tokens > 0 for one in scored),
-        num_truncated_tokens=sum(one.num_truncated_tokens for one in scored),
+        truncated_rows=sum(answer.num_truncated_tokens > 0 for _, answer in every),
+        num_truncated_tokens=sum(answer.num_truncated_tokens for _, answer in every),
         truncated_prompts=sum(one.num_truncated_tokens > 0 for one in written),
         shown=shown,
     )
+
+
+def _longest_first(asked: TestPrompts) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Of each prompt the row with the longest answer, and all other rows: pairs of prompt and row."""
+    longest, others = [], []
+    for place, prompt in enumerate(asked.prompts):
+        if prompt.asked.turns:
+            first = max(prompt.rows, key=lambda row: len(asked.conversations[row].answer))
+            longest.append((place, first))
+            others += [(place, row) for row in prompt.rows if row != first]
+    return longest, others
 
 
 def _values(answer: Answer) -> tuple[float, float, float]:

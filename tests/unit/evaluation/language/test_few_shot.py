@@ -65,7 +65,7 @@ def test_examples_that_do_not_fit_are_left_out_one_by_one() -> None:
         told.append(wanted)
         return [Answer(0, (), num_truncated_tokens=max(0, num - room[at]), text=str(num)) for at, num in wanted]
 
-    answers, shown = fitted(4, 3, ask)
+    answers, shown = fitted([3] * 4, ask)
     assert shown == [3, 1, 0, 0] and [one.text for one in answers] == ["3", "1", "0", "0"]
     assert answers[3].num_truncated_tokens == 1
     assert told == [
