@@ -12,6 +12,7 @@ from rich.text import Text
 from tunesmith.cli import figures
 from tunesmith.cli.plan_conversations import read_as
 from tunesmith.cli.plan_preparation import preparation
+from tunesmith.cli.plan_tokens import tokens
 from tunesmith.cli.tables import table
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def shown(plan: Plan, next_command: str | None = None) -> list[RenderableType]:
         *_labels(plan),
     ]
     lines += [_lengths(plan), *_length_notes(plan), *_model(plan), *_candidates(plan), _steps(plan), _total(plan)]
+    for number, facts in enumerate(plan.tokens, 1):
+        lines += tokens(facts, "tokens" if len(plan.tokens) == 1 else f"phase {number}")
     if next_command is not None:
         lines.append(Text.assemble("next: ", (next_command, "bold")))
     return lines
