@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tunesmith.core.engine import GenerationOptions
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.events import Listener
 from tunesmith.core.tasks import HEAD_TASKS
 from tunesmith.lifecycle import model as models_of
+from tunesmith.lifecycle.language_model import Generation, LanguageModel
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.plan import make_plan
 from tunesmith.lifecycle.planned import Plan
@@ -27,6 +29,7 @@ from tunesmith.store.workspace import DEFAULT_FOLDER, HOME_VARIABLE
 if TYPE_CHECKING:
     from tunesmith.lifecycle.compare import ModelComparison
     from tunesmith.lifecycle.doctor import Check
+    from tunesmith.lifecycle.export import Exported, Format
     from tunesmith.lifecycle.measure import Measurement
     from tunesmith.lifecycle.model_card import ModelCard
     from tunesmith.lifecycle.predict_file import FileAnswers
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Demo",
+    "Generation",
+    "GenerationOptions",
+    "LanguageModel",
     "Model",
     "Plan",
     "Prediction",
@@ -47,6 +53,7 @@ __all__ = [
     "demo_home",
     "doctor",
     "evaluate",
+    "export",
     "init",
     "load",
     "load_recipe",
@@ -129,8 +136,9 @@ def resume(
         return resume_run(session, run_id, until)
 
 
-def load(reference: str, *, home: Path | str | None = None, project: str = "default") -> Model:
-    """The model of ``name@alias``, ``name@version``, ``name`` or ``run:ID``, ready to ``predict``."""
+def load(reference: str, *, home: Path | str | None = None, project: str = "default") -> Model | LanguageModel:
+    """The model of ``name@alias``, ``name@version``, ``name`` or ``run:ID``, ready to ``predict``; a language model,
+    to ``generate``."""
     with open_session(home, project) as session:
         return models_of.open_model(session, reference)
 
@@ -186,23 +194,53 @@ def predict_file(
     *,
     text_column: str | None = None,
     is_all: bool = False,
+    options: GenerationOptions | None = None,
     home: Path | str | None = None,
     project: str = "default",
     listener: Listener | None = None,
     cancel: threading.Event | None = None,
 ) -> FileAnswers:
-    """Write a file's rows, in their order and as they are, with a model's answers beside them."""
+    """Write a file's rows, in their order and as they are, with a model's answers beside them.
+
+    ``options`` say how a language model writes.
+    """
     from tunesmith.lifecycle.predict_file import check_output
     from tunesmith.lifecycle.predict_file import predict_file as answer
-    from tunesmith.lifecycle.reports import trained_columns
+    from tunesmith.lifecycle.reports import asked_columns, trained_columns
 
     check_output(Path(path), Path(out))
     with open_session(home, project, listener, cancel) as session:
         model = models_of.open_model(session, reference)
-        trained_on = trained_columns(session, reference, "text")
+        is_language = isinstance(model, LanguageModel)
         return answer(
-            session, model, Path(path), Path(out), text_column=text_column, trained_on=trained_on, is_all=is_all
+            session,
+            model,
+            Path(path),
+            Path(out),
+            text_column=text_column,
+            trained_on=asked_columns(session, reference)
+            if is_language
+            else trained_columns(session, reference, "text"),
+            is_all=is_all,
+            options=options,
         )
+
+
+def export(
+    reference: str,
+    out: Path | str,
+    format: Format = "merged",
+    *,
+    home: Path | str | None = None,
+    project: str = "default",
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Exported:
+    """Write a language model as a Hugging Face folder, or its adapter as PEFT's, once it answers as its source does."""
+    from tunesmith.lifecycle.export import export as written
+
+    with open_session(home, project, listener, cancel) as session:
+        return written(session, reference, Path(out), format)
 
 
 def evaluate(
@@ -224,7 +262,7 @@ def evaluate(
     with open_session(home, project, listener, cancel) as session:
         return measure(
             session,
-            models_of.open_model(session, reference),
+            models_of.open_head(session, reference),
             Path(path),
             label_column,
             text_column=text_column,
@@ -309,7 +347,7 @@ def demo(
         if on_plan is not None:
             on_plan(planned)
         result = start_run(session, recipe)
-        model = models_of.open_model(session, result.model or f"run:{result.run}")
+        model = models_of.open_head(session, result.model or f"run:{result.run}")
         answers = model.predict(DEMO_MESSAGES)
     predictions = [{"text": text, **asdict(one)} for text, one in zip(DEMO_MESSAGES, answers, strict=True)]
     return Demo(str(Path(folder) / "recipe.yaml"), str(chosen), result, predictions)

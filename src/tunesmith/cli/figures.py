@@ -62,6 +62,11 @@ def main_metrics(measured: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in measured.items() if name not in IN_THE_REPORT}
 
 
+def printable(text: str) -> str:
+    """A text in its lines, without what a terminal would take as a command."""
+    return "\n".join(CONTROL.sub("", line.replace("\t", "    ")) for line in text.split("\n"))
+
+
 def shown(text: object, most: int = 80) -> str:
     """A text of unknown origin in one line: no control characters, which a terminal would obey."""
     line = CONTROL.sub(" ", str(text)).strip()

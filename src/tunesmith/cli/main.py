@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from tunesmith.cli import compare, demo, doctor, evaluate, init, models, plan, predict, resume, run, train
+from tunesmith.cli import chat, compare, demo, doctor, evaluate, export, init, models, plan, predict, resume, run, train
 from tunesmith.cli.screen import Screen
 from tunesmith.core.errors import RecipeError
 
@@ -19,6 +19,8 @@ VERBS = {
     "resume": resume.resume,
     "train": train.train,
     "predict": predict.predict,
+    "chat": chat.chat,
+    "export": export.export,
     "evaluate": evaluate.evaluate,
     "compare": compare.compare,
     "models": models.models,

@@ -11,10 +11,11 @@ from rich.text import Text
 
 from tunesmith.cli import figures
 from tunesmith.cli.screen import Screen
-from tunesmith.cli.verb import Reference, TextColumn, verb
+from tunesmith.cli.verb import MaxNewTokens, Reference, TextColumn, verb
 from tunesmith.core.errors import RecipeError
 
 if TYPE_CHECKING:
+    from tunesmith.lifecycle.language_model import LanguageModel
     from tunesmith.lifecycle.model import Prediction
     from tunesmith.lifecycle.predict_file import FileAnswers
 
@@ -32,8 +33,9 @@ def predict(
     text: Annotated[list[str] | None, typer.Option("--text", help="A text to answer. Repeatable.")] = None,
     text_column: TextColumn = None,
     is_all: Annotated[bool, typer.Option("--all", help="A column for the probability of every label.")] = False,
+    max_new_tokens: MaxNewTokens = 256,
 ) -> None:
-    """Answer a file: same rows, same order, every cell as it was, with label and probability (or value) beside it."""
+    """Answer a file: same rows, same order, every cell as it was, with label and probability, value or text beside."""
     from tunesmith import api
 
     if (file is None) == (not text):
@@ -43,7 +45,11 @@ def predict(
             next=screen.command("predict", model, "FILE", "--out", "OUT") + ', or --text "..."',
         )
     if text:
-        answers = api.load(model, **screen.where).predict(text)
+        opened = api.load(model, **screen.where)
+        if isinstance(opened, api.LanguageModel):
+            _write(screen, opened, text, max_new_tokens)
+            return
+        answers = opened.predict(text)
         told = [{"text": one, **asdict(answer)} for one, answer in zip(text, answers, strict=True)]
         screen.result(told, *(answered(one, answer) for one, answer in zip(text, answers, strict=True)))
         return
@@ -60,11 +66,25 @@ def predict(
             out,
             text_column=text_column,
             is_all=is_all,
+            options=api.GenerationOptions(max_new_tokens),
             listener=work.listener,
             cancel=work.cancel,
             **screen.where,
         )
     screen.result(written.to_dict(), _written(written))
+
+
+def _write(screen: Screen, model: LanguageModel, prompts: list[str], max_new_tokens: int) -> None:
+    """The answers of a language model, one after the other."""
+    answers = model.generate(prompts, max_new_tokens=max_new_tokens)
+    told, shown = [], []
+    for prompt, answer in zip(prompts, answers, strict=True):
+        counts = {name: one for name, one in answer.to_dict().items() if name != "text"}
+        told.append({"text": prompt, "answer": answer.text, **counts})
+        shown += [Text(f"→ {figures.shown(prompt, 100)}", "dim"), Text(figures.printable(answer.text))]
+        if answer.finish == "length":
+            shown.append(Text(f"  ended after {figures.count(answer.num_tokens, 'token')}", "yellow"))
+    screen.result(told, *shown)
 
 
 def answered(text: str, answer: Prediction) -> Text:
@@ -109,6 +129,9 @@ def _written(written: FileAnswers) -> Text:
     if rows["refused"]:
         column = written.added_columns[-1]
         lines.append(Text(f"  {figures.count(rows['refused'], 'record')} unreadable: see `{column}`", "yellow"))
+    if written.num_cut_answers:
+        words = f"  {figures.count(written.num_cut_answers, 'answer')} ended by --max-new-tokens"
+        lines.append(Text(words, "yellow"))
     if written.truncated_rows:
         cut = figures.count(written.num_truncated_tokens, "token")
         words = f"  {figures.count(written.truncated_rows, 'text')} longer than the model reads: {cut} not read"

@@ -33,6 +33,9 @@ TextColumn = Annotated[
     str | None,
     typer.Option("--text-column", help="The column of the texts. Default: as in training.", show_default=False),
 ]
+MaxNewTokens = Annotated[
+    int, typer.Option("--max-new-tokens", min=1, help="A language model: tokens of an answer at most.", metavar="N")
+]
 
 COMMON = [
     inspect.Parameter("json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json),

@@ -94,6 +94,10 @@ class GenerationEngine:
             raise TunesmithError("a request holds texts or conversations", seen="both")
         return _Run(self, request, self._options(request.options))
 
+    def refusals(self, conversations: Sequence[Conversation]) -> list[str | None]:
+        """For each conversation why it cannot be read; None where it can."""
+        return self.reader.refusals(conversations)
+
     def stream(self, conversation: Conversation, options: GenerationOptions | None = None) -> Iterator[str]:
         """The answer to one conversation in pieces, as they are written."""
         options = self._options(options)

@@ -11,8 +11,11 @@ from tunesmith.core.artifact import Artifact
 from tunesmith.core.engine import Answer, Engine, Request
 from tunesmith.core.errors import RecipeError, StoreError
 from tunesmith.governance.privacy.treat import treatment_of
+from tunesmith.lifecycle.language_model import LanguageModel
 from tunesmith.lifecycle.session import Session
-from tunesmith.models.manifest import ModelManifest
+from tunesmith.models.language_manifest import WEIGHTS, LanguageManifest
+from tunesmith.models.manifest import ENCODER, ModelManifest
+from tunesmith.models.manifests import read_manifest
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.texts.repair import repair_texts
 
@@ -39,6 +42,12 @@ class Prediction:
     """Whether the model does not know such texts; ``probabilities`` still says what it would have answered."""
     score: float | None = None
     """Of a model that rejects: how surely it knows the text, to be compared with its threshold."""
+    answer: str | None = None
+    """Of a language model: what it wrote; None for any other."""
+    is_cut: bool = False
+    """Whether that answer was ended by the most tokens it may have."""
+    refused: str | None = None
+    """Why a language model could not read what was asked."""
 
 
 class Model:
@@ -110,19 +119,39 @@ def find_model(session: Session, reference: str) -> Artifact:
     return store.load(session.ledger.resolve(name, which).digest)
 
 
-def open_model(session: Session, reference: str) -> Model:
+def open_model(session: Session, reference: str) -> Model | LanguageModel:
     """The model of a reference, loaded into this process."""
     artifact = find_model(session, reference)
+    manifest, base = read_manifest(artifact.path), base_path(session, artifact)
+    key = session.workspace.subject_key() if manifest.privacy else None
+    if isinstance(manifest, LanguageManifest):
+        from tunesmith.engines.generation import GenerationEngine
+
+        return LanguageModel(reference, manifest, GenerationEngine.open(artifact.path, base), key)
     from tunesmith.engines.transformers import TransformersEngine
 
-    engine = TransformersEngine.open(artifact.path, base_path(session, artifact))
-    manifest = ModelManifest.read(artifact.path)
-    return Model(reference, manifest, engine, session.workspace.subject_key() if manifest.privacy else None)
+    return Model(reference, manifest, TransformersEngine.open(artifact.path, base), key)
+
+
+def open_head(session: Session, reference: str) -> Model:
+    """The model of a reference that answers with labels or numbers.
+
+    Raises: RecipeError for a language model.
+    """
+    found = open_model(session, reference)
+    if isinstance(found, LanguageModel):
+        found.close()
+        raise RecipeError(
+            "this model writes text, and labels or numbers are asked for",
+            seen=f"task: {found.task}",
+            next=f"tunesmith chat {reference}, or tunesmith predict {reference} FILE --out OUT",
+        )
+    return found
 
 
 def base_path(session: Session, model: Artifact) -> Path | None:
-    """The folder of the base a model stands on; None where the model brings its own encoder."""
-    if (model.path / "encoder").is_dir():
+    """The folder of the base a model stands on; None where the model brings its own weights."""
+    if any((model.path / name).is_dir() for name in (ENCODER, WEIGHTS)):
         return None
     base: dict[str, Any] = dict(model.facts["base"])
     return ArtifactStore(session.workspace, session.ledger).load(base["digest"]).path

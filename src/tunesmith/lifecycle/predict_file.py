@@ -10,9 +10,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tunesmith.core.engine import GenerationOptions
 from tunesmith.core.errors import DataError, Interrupted, RecipeError
 from tunesmith.data.targets import joined_names
-from tunesmith.lifecycle import columns
+from tunesmith.lifecycle import asked_rows, columns
+from tunesmith.lifecycle.asked_rows import WRITTEN_ROWS, asking_column
+from tunesmith.lifecycle.language_model import LanguageModel
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.session import Session
 from tunesmith.lifecycle.table_file import FORMULA, Added, Delimited, Record, TableFile, open_table, same_format, sample
@@ -43,6 +46,8 @@ class FileAnswers:
     """How often each label was predicted; empty for numbers."""
     truncated_rows: int
     num_truncated_tokens: int
+    num_cut_answers: int
+    """Answers of a language model that were ended by the most tokens they may have."""
     notes: list[str]
     seconds: float
 
@@ -59,6 +64,7 @@ class _Count:
     labels: Counter[str] = field(default_factory=Counter)
     truncated_rows: int = 0
     num_truncated_tokens: int = 0
+    num_cut_answers: int = 0
 
     @property
     def num_read(self) -> int:
@@ -70,7 +76,11 @@ class _Count:
         if answer is None:
             self.rows["empty" if record.error is None else "refused"] += 1
             return
+        if answer.refused is not None:
+            self.rows["refused"] += 1
+            return
         self.rows["predicted"] += 1
+        self.num_cut_answers += answer.is_cut
         self.truncated_rows += answer.num_truncated_tokens > 0
         self.num_truncated_tokens += answer.num_truncated_tokens
         self.rows["rejected"] += answer.is_rejected
@@ -82,17 +92,19 @@ class _Columns:
     """The new columns of a file: what each holds, and how it is called beside those that are there."""
 
     names: dict[str, str]
-    """Name by what is in it: `label`, `probability`, `probability of <label>`, `value`, `value of <target>` …"""
+    """Name by what is in it: `label`, `probability`, `probability of <label>`, `value`, `answer` …"""
     error: str
 
     @classmethod
-    def beside(cls, taken: Sequence[str], model: Model, is_all: bool) -> _Columns:
+    def beside(cls, taken: Sequence[str], model: Model | LanguageModel, is_all: bool) -> _Columns:
         names: dict[str, str] = {}
 
         def add(what: str, name: str) -> None:
             names[what] = columns.free_name(name, [*taken, *names.values()])
 
-        if model.task == "regress":
+        if isinstance(model, LanguageModel):
+            add("answer", "answer")
+        elif model.task == "regress":
             for target in model.targets:
                 add(f"value of {target}", f"predicted_{target}")
             if not model.targets:
@@ -114,7 +126,8 @@ class _Columns:
         cells: dict[str, Added] = dict.fromkeys(self.names.values())
         if answer is not None:
             cells = dict(zip(self.names.values(), self._told(answer), strict=True))
-        return cells if record.error is None else {**cells, self.error: record.error}
+        error = record.error if answer is None else answer.refused
+        return cells if error is None else {**cells, self.error: error}
 
     def _told(self, answer: Prediction) -> Iterator[Added]:
         of_label = {f"probability of {label}": one for label, one in answer.probabilities.items()}
@@ -124,6 +137,8 @@ class _Columns:
                 yield round(of_label[what], DECIMALS)
             elif what in of_target:
                 yield _short(of_target[what])
+            elif what == "answer":
+                yield answer.answer
             elif what == "labels":
                 yield joined_names(answer.labels or ())
             elif what == "label":
@@ -142,17 +157,19 @@ def _short(number: float) -> float:
 
 def predict_file(
     session: Session,
-    model: Model,
+    model: Model | LanguageModel,
     path: Path,
     out: Path,
     *,
     text_column: str | None = None,
     trained_on: Sequence[str] = (),
     is_all: bool = False,
+    options: GenerationOptions | None = None,
 ) -> FileAnswers:
     """Write the file with a prediction for each row beside it, at once, and return what happened to the rows.
 
-    ``is_all`` adds the probability of every label; for several labels a row they are always there.
+    ``is_all`` adds the probability of every label; for several labels a row they are always there. ``options`` say how
+    a language model writes.
 
     Raises: RecipeError for a column or output that cannot be, DataError for a file that cannot be read.
     """
@@ -160,29 +177,26 @@ def predict_file(
     check_output(path, out)
     table = open_table(path, [text_column] if text_column else trained_on)
     same_format(out, table)
-    column, why = columns.text_column(sample(table), text_column, trained_on, path.name)
+    choose = asking_column if isinstance(model, LanguageModel) else columns.text_column
+    column, why = choose(sample(table), text_column, trained_on, path.name)
     num_records, num_refused, taken = _survey(table)
-    new, count = _Columns.beside(taken, model, is_all), _Count()
+    num_refused += asked_rows.num_refused(model, table, column) if isinstance(model, LanguageModel) else 0
+    new = _Columns.beside(taken, model, is_all)
     added = [*new.names.values(), *([new.error] if num_refused else [])]
     before = _stamp(path)
     with temporary_folder(out.absolute().parent) as folder:
         temp = folder / "answers"
         with reported("cannot write", out), temp.open("wb") as stream:
             stream.write(table.head(added))
-            for window in _windows(table):
-                for record, answer in zip(window, _answered(model, window, column), strict=True):
-                    count.add(record, answer)
-                    stream.write(table.line(record, added, new.cells(record, answer)))
-                told = {"done": count.num_read, "total": num_records, "unit": "rows"}
-                session.listener({"event": "progress", "step": "predict", "t": time.time(), **told})
-                if session.cancel.is_set():
-                    raise Interrupted("interrupted; nothing was written", next="run the same command again")
+            count, every = _Count(), WRITTEN_ROWS if isinstance(model, LanguageModel) else WINDOW_ROWS
+            for record, answer in _answered(model, table, column, options):
+                count.add(record, answer)
+                stream.write(table.line(record, added, new.cells(record, answer)))
+                if count.num_read % every == 0 or count.num_read == num_records:
+                    _tell(session, count.num_read, num_records)
         if _stamp(path) != before:
             raise DataError("the file changed while it was read; nothing was written", seen=path, next="try again")
-        with reported("cannot write", out):
-            sync_tree(folder)
-            temp.replace(out)
-            sync_folder(out.absolute().parent)
+        _put(folder, temp, out)
     return FileAnswers(
         model=model.reference,
         input=str(path),
@@ -196,6 +210,7 @@ def predict_file(
         labels=dict(count.labels.most_common()),
         truncated_rows=count.truncated_rows,
         num_truncated_tokens=count.num_truncated_tokens,
+        num_cut_answers=count.num_cut_answers,
         notes=_notes(table, model),
         seconds=round(time.monotonic() - started, 1),
     )
@@ -223,22 +238,38 @@ def _survey(table: TableFile) -> tuple[int, int, list[str]]:
     return num_records, num_refused, list(taken)
 
 
-def _windows(table: TableFile) -> Iterator[list[Record]]:
+def _answered(
+    model: Model | LanguageModel, table: TableFile, column: str, options: GenerationOptions | None
+) -> Iterator[tuple[Record, Prediction | None]]:
+    """Each record with its answer; None for those without a text."""
+    if isinstance(model, LanguageModel):
+        yield from asked_rows.written(model, table, column, options or GenerationOptions())
+        return
     records = table.records()
     while window := list(islice(records, WINDOW_ROWS)):
-        yield window
+        texts = [None if columns.is_empty(one.cells.get(column)) else str(one.cells[column]) for one in window]
+        answers = iter(model.predict([text for text in texts if text is not None]))
+        for record, text in zip(window, texts, strict=True):
+            yield record, None if text is None else next(answers)
 
 
-def _answered(model: Model, window: Sequence[Record], column: str) -> list[Prediction | None]:
-    """The answer to each record of a window; None for those without a text."""
-    asked = [place for place, one in enumerate(window) if not columns.is_empty(one.cells.get(column))]
-    answers: list[Prediction | None] = [None] * len(window)
-    for place, answer in zip(asked, model.predict([str(window[place].cells[column]) for place in asked]), strict=True):
-        answers[place] = answer
-    return answers
+def _put(folder: Path, temp: Path, out: Path) -> None:
+    """Let the finished file take the place of the output, safe on disk."""
+    with reported("cannot write", out):
+        sync_tree(folder)
+        temp.replace(out)
+        sync_folder(out.absolute().parent)
 
 
-def _notes(table: TableFile, model: Model) -> list[str]:
+def _tell(session: Session, done: int, total: int) -> None:
+    """Tell how far it is, and stop where that was asked for."""
+    told = {"done": done, "total": total, "unit": "rows"}
+    session.listener({"event": "progress", "step": "predict", "t": time.time(), **told})
+    if session.cancel.is_set():
+        raise Interrupted("interrupted; nothing was written", next="run the same command again")
+
+
+def _notes(table: TableFile, model: Model | LanguageModel) -> list[str]:
     changed = [label for label in model.labels if label.startswith(FORMULA)]
     if not changed or not isinstance(table, Delimited):
         return list(table.notes)

@@ -12,6 +12,7 @@ from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
 from tunesmith.lifecycle.run import RECIPE
 from tunesmith.lifecycle.session import Session
+from tunesmith.recipe.language import LanguageRecipe
 from tunesmith.recipe.load import load
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.store.artifacts import ArtifactStore
@@ -93,16 +94,39 @@ def trained_columns(session: Session, reference: str, role: str) -> list[str]:
     return list(several) or list(dict.fromkeys(source.columns.get(role, role) for source in recipe.data.sources))
 
 
+def asked_columns(session: Session, reference: str) -> list[str]:
+    """The names that prompts had in the sources a language model was trained on; none where unknown."""
+    try:
+        recipe = load(session.workspace.run_folder(run_of(session, reference)) / RECIPE)
+    except TunesmithError:
+        return []
+    if not isinstance(recipe, LanguageRecipe):
+        return []
+    roles = ("messages", "prompt", "text")
+    told = [source.columns.get(role) for source in recipe.data.sources for role in roles]
+    told += [name for role in roles if isinstance(name := recipe.data.format.columns.get(role), str)]
+    return list(dict.fromkeys(name for name in told if name is not None))
+
+
+def splits_of(session: Session, reference: str) -> Artifact:
+    """The rows of the run that made a model.
+
+    Raises: StoreError where they are gone.
+    """
+    key = _key(session, run_of(session, reference), "prepare")
+    outputs = None if key is None else ArtifactStore(session.workspace, session.ledger).find(key)
+    if outputs is None:
+        raise StoreError(f"the rows that `{reference}` was trained on are gone")
+    return outputs["splits"]
+
+
 def learned_texts(session: Session, reference: str) -> frozenset[str]:
     """The texts a model was trained and chosen on, as ``same_text`` has them; empty where they are gone."""
     try:
-        key = _key(session, run_of(session, reference), "prepare")
-        outputs = None if key is None else ArtifactStore(session.workspace, session.ledger).find(key)
+        folder = splits_of(session, reference).path
     except TunesmithError:
         return frozenset()
-    if outputs is None:
-        return frozenset()
-    files = [outputs["splits"].path / f"{split}.parquet" for split in ("train", "validation")]
+    files = [folder / f"{split}.parquet" for split in ("train", "validation")]
     return frozenset(same_text(text) for file in files for text in pl.read_parquet(file, columns=["text"])["text"])
 
 

@@ -111,7 +111,15 @@ def merged(adapted: Any) -> nn.Module:
 
 
 def open_adapter(encoder: nn.Module, model: Path, base: Path, adapter: AdapterReference) -> nn.Module:
-    """The base's encoder with a saved adapter merged in.
+    """The base's network with a saved adapter merged in.
+
+    Raises: ModelError where the adapter was trained over another base, or cannot be read.
+    """
+    return merged(adapted_by(encoder, model, base, adapter))
+
+
+def adapted_by(encoder: nn.Module, model: Path, base: Path, adapter: AdapterReference) -> Any:
+    """The base's network with a saved adapter beside it, as PEFT's model.
 
     Raises: ModelError where the adapter was trained over another base, or cannot be read.
     """
@@ -139,7 +147,7 @@ def open_adapter(encoder: nn.Module, model: Path, base: Path, adapter: AdapterRe
     strange = [*outcome.unexpected_keys, *(name for name in outcome.missing_keys if ".lora_" in name)]
     if strange:
         raise ModelError("the model's adapter does not fit its settings", seen=f"{ADAPTER}: {strange[0]}")
-    return merged(adapted)
+    return adapted
 
 
 def weights_digest(folder: Path) -> str:
