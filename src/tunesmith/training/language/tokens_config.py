@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tunesmith.core.config import Config
 from tunesmith.core.errors import RecipeError
@@ -16,6 +17,7 @@ TrainOn = Literal["assistant", "all", "last"]
 TokensPolicy = Literal["truncate_left", "truncate_right", "drop", "split", "refuse"]
 TokensMethod = Literal["sft", "continued_pretraining"]
 BUILT_IN = ("auto", "chatml", "plain")
+SUFFIX = ".jinja"
 
 
 class TokensSection(Config):
@@ -35,6 +37,19 @@ class TokensSection(Config):
     a conversation between its exchanges, its system turn repeated; a text anywhere, each token learned once), or the
     run is refused. Each is counted. Null: `split` for continued_pretraining, where nothing is lost by it; else `drop`,
     as an answer that is cut teaches to end in the middle, and one whose question is cut teaches to invent."""
+
+    @field_validator("template")
+    @classmethod
+    def _is_built_in_or_a_file(cls, template: str) -> str:
+        if template not in BUILT_IN and not template.endswith(SUFFIX):
+            near = difflib.get_close_matches(template, BUILT_IN, n=1)
+            raise RecipeError(
+                f"there is no built-in template `{template}`",
+                seen=template,
+                allowed=f"{', '.join(BUILT_IN)}, or the path of a {SUFFIX} file",
+                next=f"did you mean `{near[0]}`?" if near else f"save the template as a {SUFFIX} file",
+            )
+        return template
 
     @property
     def template_file(self) -> str | None:
