@@ -135,6 +135,8 @@ class Resamples:
         """
         kind = table.find(metric, self.task)
         for name in (predictor, against):
+            if name not in self.points:
+                raise Undefined(f"{name} was not measured")
             if math.isnan(self.points[name][metric]):
                 raise Undefined(f"{metric} of {name}: {kind.undefined}")
         difference = self.points[predictor][metric] - self.points[against][metric]

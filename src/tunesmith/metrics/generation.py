@@ -19,6 +19,7 @@ from tunesmith.metrics.classification import quotient
 
 Floats = NDArray[np.float64]
 
+LARGEST_LOSS = 700.0
 BLEU_ORDER, CHRF_ORDER, CHRF_BETA = 4, 6, 2
 SCORED = ("log_probability", "weight", "bytes")
 """What scoring answers: the sum of weighted log-probabilities (natural), the sum of weights, the bytes scored."""
@@ -75,8 +76,9 @@ def num_written(statistics_NF: Floats) -> int:
 
 def perplexity(found: Totals) -> Floats:
     """How many tokens the model hesitates between on average: e to the loss per token of the answers."""
-    with np.errstate(over="ignore"):
-        return np.asarray(np.exp(-_mean(found.of("log_probability"), found.of("weight"))))
+    loss_X = -_mean(found.of("log_probability"), found.of("weight"))
+    # Beyond what a number can hold it says nothing.
+    return np.asarray(np.exp(np.where(loss_X < LARGEST_LOSS, loss_X, np.nan)))
 
 
 def bits_per_byte(found: Totals) -> Floats:

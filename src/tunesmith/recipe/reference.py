@@ -14,8 +14,10 @@ from pydantic_core import PydanticUndefined
 
 from tunesmith.core import wiring
 from tunesmith.core.config import Config
+from tunesmith.core.tasks import LANGUAGE_TASKS, TASKS
 from tunesmith.evaluation.config import BASELINES
 from tunesmith.evaluation.criteria import CRITERIA
+from tunesmith.evaluation.language.config import LANGUAGE_BASELINES
 from tunesmith.metrics import table
 from tunesmith.recipe import aliases, outline, schema
 from tunesmith.recipe.outline import Section
@@ -186,11 +188,13 @@ def _evaluation() -> Iterator[str]:
     for task, names in BASELINES.items():
         for name in names:
             yield f"| `{task}` | `{name}` | {_cell(wiring.wire('baseline', name).doc)} |"
+    for baseline, doc in LANGUAGE_BASELINES.items():
+        yield f"| {', '.join(f'`{task}`' for task in LANGUAGE_TASKS)} | `{baseline}` | {doc} |"
     yield ""
     yield "`gate` and `train.early_stopping.metric` name metrics by these names (`early_stopping` also `loss`).\n"
-    for task in BASELINES:
-        names = tuple(table.of_task(task))
-        yield f"- `{task}`: {', '.join(f'`{name}`' for name in names)}; the main one is `{table.PRIMARY[task]}`."
+    for one in TASKS:
+        metrics = ", ".join(f"`{name}`" for name in table.of_task(one))
+        yield f"- `{one}`: {metrics}; the main one is `{table.PRIMARY[one]}`."
     yield ""
 
 
@@ -199,7 +203,7 @@ def _criteria() -> Iterator[str]:
     yield "Beside the metrics above; asking for one has it measured.\n"
     yield "| criterion | tasks | what it is |\n| --- | --- | --- |"
     for name, one in CRITERIA.items():
-        tasks = ", ".join(f"`{task}`" for task in BASELINES if task in one.tasks)
+        tasks = ", ".join(f"`{task}`" for task in TASKS if task in one.tasks)
         yield f"| `{name}` | {tasks} | {_cell(one.doc)} |"
     yield ""
 

@@ -156,6 +156,12 @@ def baseline_means(name: str) -> str:
     return BASELINES.get(name, (name, ""))[1]
 
 
+def model_name(name: str) -> str:
+    """A base model as it is spoken of: of a folder its own name, of the Hub owner and name."""
+    is_folder = name.startswith(("/", ".", "~")) or name[1:3] in (":/", ":\\")
+    return name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] if is_folder else name
+
+
 def listed(names: Sequence[str], word: str = "and") -> str:
     """Names in a sentence: a, b and c."""
     return f" {word} ".join([*([", ".join(names[:-1])] if names[:-1] else []), *names[-1:]])

@@ -76,6 +76,7 @@ def test_what_is_scored_is_pooled_over_rows() -> None:
     assert generation.bits_per_byte(found) == pytest.approx(8 / math.log(2) / 40)
     twice = totals(range(2), rows_NF, [[2, 0]])
     assert generation.bits_per_byte(twice)[0] == pytest.approx(2 / math.log(2) / 10)
+    assert math.isnan(generation.perplexity(totals([0], [row([-8000.0, 1.0, 1.0], None)])))
     assert math.isnan(generation.chrf(found)) and math.isnan(generation.bleu(found))
     assert generation.num_scored(rows_NF) == 2 and generation.num_written(rows_NF) == 0
 

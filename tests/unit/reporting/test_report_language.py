@@ -10,6 +10,7 @@ from tests.unit.evaluation.language.fakes import asked
 from tests.unit.reporting.language_views import language_view, meals
 
 from tunesmith.core.conversation import Conversation, Turn
+from tunesmith.reporting import wording
 from tunesmith.reporting.report import render
 from tunesmith.reporting.sections.generations import generations_of
 from tunesmith.reporting.sections.language_loss import language_loss_of
@@ -106,3 +107,8 @@ def test_texts_that_ask_nothing_have_no_examples(tmp_path: Path) -> None:
     assert generations_of(view) is None
     page = render(view)
     assert "Bits per byte is 0.894" in page and 'href="#examples"' not in page
+
+
+def test_a_folder_is_spoken_of_by_its_name() -> None:
+    names = ["/models/stories260k/", "./here/model", "owner/name", "embedded", "C:\\models\\small"]
+    assert [wording.model_name(name) for name in names] == ["stories260k", "model", "owner/name", "embedded", "small"]

@@ -11,7 +11,7 @@ from tunesmith.core.errors import RecipeError
 from tunesmith.core.kinds import gathered, one_of
 from tunesmith.core.tasks import LanguageTask
 from tunesmith.evaluation import criteria
-from tunesmith.evaluation.config import Confidence, Gate
+from tunesmith.evaluation.config import Confidence, Gate, check_gate
 
 if TYPE_CHECKING:
     AnySource = Any
@@ -19,8 +19,11 @@ else:
     AnySource = one_of("source")
 
 LanguageBaseline = Literal["base", "few_shot"]
-LANGUAGE_BASELINES: tuple[LanguageBaseline, ...] = ("base", "few_shot")
-"""The untrained model with the same template, and the same with examples before the prompt: what costs no training."""
+LANGUAGE_BASELINES: dict[LanguageBaseline, str] = {
+    "base": "The untrained model, asked with the same template",
+    "few_shot": "The same, with training rows before the prompt",
+}
+"""What costs no training, in words."""
 
 
 class FewShotConfig(Config):
@@ -65,7 +68,7 @@ class ForgettingConfig(Config):
 class LanguageMeasures(Config):
     """What a language model is measured by on the test rows, and compared with."""
 
-    baselines: tuple[LanguageBaseline, ...] = LANGUAGE_BASELINES
+    baselines: tuple[LanguageBaseline, ...] = tuple(LANGUAGE_BASELINES)
     """`base`, the untrained model with the same template, and `few_shot`, the same with training rows before the
     prompt. Default: both; `[]`: none."""
     few_shot: Annotated[FewShotConfig, WrapValidator(gathered)] = FewShotConfig()
@@ -101,9 +104,16 @@ class EvaluateLanguageConfig(LanguageMeasures):
     passes."""
 
     @model_validator(mode="after")
-    def _metrics_are_known(self) -> Self:
-        for name, rule in (self.gate or {}).items():
-            criteria.check_known(name, self.task)
+    def _gate_can_be_met(self) -> Self:
+        gate = self.gate or {}
+        check_gate(gate, self.task, self.baselines)
+        for name, rule in gate.items():
             if name in criteria.CRITERIA:
                 criteria.check_rule(name, bool(rule.better_than), rule.confidence, self.confidence)
+        if "forgetting" in gate and self.forgetting is None:
+            raise RecipeError(
+                "the gate asks about forgetting, and no general text is named to measure it on",
+                seen="gate: {forgetting: …}",
+                next="write `evaluate: {forgetting: {source: {kind: text, path: FILE}}}`",
+            )
         return self

@@ -17,7 +17,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.core.tasks import LanguageTask
 from tunesmith.evaluation import gate as gates
-from tunesmith.evaluation.config import Gate, GateRule, check_gate
+from tunesmith.evaluation.config import Gate, GateRule
 from tunesmith.evaluation.language import few_shot
 from tunesmith.evaluation.language.config import EvaluateLanguageConfig
 from tunesmith.evaluation.language.forgetting import GeneralText, forgetting_facts, general_text, scored
@@ -71,7 +71,6 @@ class EvaluateLanguage:
         rules = self.config.gate
         if rules is None:
             rules = {leads: GateRule(better_than=tuple(baselines))} if baselines else {}
-        check_gate(rules, self.config.task, list(self.config.baselines))
 
         general = self._general(given, not_measured)
         found, read = self._ask(given, asked, examples, general, baselines, context)

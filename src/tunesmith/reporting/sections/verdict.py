@@ -174,10 +174,13 @@ def _score_chart(view: RunView, primary: str) -> IntervalChart | None:
     }
     sign = -1 if is_higher_better(primary) else 1
     order = sorted(measured, key=lambda name: (name != "", sign * measured[name]["value"], name))
+    own = f"{wording.model_name(view.base['name'])}, {view.model['trainable']} trained"
     bars = [
         Bar(
             name=wording.baseline(name) if name else "This model",
-            means=wording.baseline_means(name) if name else f"{view.base['name']}, {view.model['trainable']} trained",
+            means=wording.baseline_means(name)
+            if name
+            else f"{wording.model_name(view.base['name'])}, {view.model['trainable']} trained",
             value=measured[name]["value"],
             low=measured[name]["low"],
             high=measured[name]["high"],

@@ -119,9 +119,8 @@ def test_a_gate_asks_what_it_says(tmp_path: Path) -> None:
     assert facts["gate"]["passed"] and facts["primary"] == "bits_per_byte" and not facts["not_measured"]
     words = [check["words"] for check in facts["gate"]["checks"]]
     assert f"on {facts['forgetting']['num_passages']} passages of general text" in words[-1]
-    without, _, _ = _run(tmp_path / "without", gate={"forgetting": GateRule(at_most=0.1)})
-    assert not without["gate"]["passed"]
-    assert "was not measured: the recipe names no general text" in without["gate"]["checks"][0]["words"]
+    with pytest.raises(RecipeError, match="no general text is named"):
+        _run(tmp_path / "without", gate={"forgetting": GateRule(at_most=0.1)})
 
 
 def test_texts_that_ask_nothing_are_scored_alone(tmp_path: Path) -> None:
@@ -133,6 +132,13 @@ def test_texts_that_ask_nothing_are_scored_alone(tmp_path: Path) -> None:
     assert facts["notes"] == {"the row asks nothing: scored, not written": 8}
     assert rows["generated"].null_count() == 8 and facts["prompts"]["measured"] == 8
     assert [one.capability for one in engines[0].requests] == ["score"]
+
+
+def test_a_baseline_that_cannot_be_run_does_not_pass_the_gate(tmp_path: Path) -> None:
+    texts = frame([Conversation((Turn("assistant", f"The committee met {at} times."),)) for at in range(8)])
+    facts, _, _ = _run(tmp_path, texts, gate={"bits_per_byte": GateRule(better_than=("base", "few_shot"))})
+    assert [check["passed"] for check in facts["gate"]["checks"]] == [True, False]
+    assert "few_shot was not measured" in facts["gate"]["checks"][1]["words"] and not facts["gate"]["passed"]
 
 
 def test_calls_of_tools_are_scored_and_not_written(tmp_path: Path) -> None:
