@@ -57,19 +57,11 @@ def column(treatment: Treatment, texts: pl.Series, name: str = TEXT) -> Treated:
 
 def _treated(treatment: Treatment, leaves: list[_Leaf]) -> tuple[Treated, list[str]]:
     """What was found in the texts by their cells' rows, and every text as it is to be written."""
-    found = Treated(pl.Series([], dtype=pl.String))
-    after = [leaf.text for leaf in leaves]
-    by_name: dict[str, list[int]] = {}
-    for place, leaf in enumerate(leaves):
-        by_name.setdefault(leaf.name, []).append(place)
-    for name, places in by_name.items():
-        one = treatment.column(pl.Series([leaves[place].text for place in places], dtype=pl.String), name)
-        found.found += [(leaves[places[at]].row, *more) for at, *more in one.found]  # type: ignore[misc]
-        found.sealed |= one.sealed
-        for at in one.changed:
-            after[places[at]] = one.texts[at]
-            found.changed.add(leaves[places[at]].row)
-    return found, after
+    texts = pl.Series([leaf.text for leaf in leaves], dtype=pl.String)
+    one = treatment.column(texts, [leaf.name for leaf in leaves])
+    found = [(leaves[place].row, finding, action) for place, finding, action in one.found]
+    after: list[str] = one.texts.to_list()
+    return Treated(one.texts, found, {leaves[place].row for place in one.changed}, one.sealed), after
 
 
 def _parsed(cell: str) -> Any:

@@ -48,15 +48,16 @@ class Treatment:
             )
         self._names = Pseudonyms(key or b"")
 
-    def column(self, texts: pl.Series, name: str = TEXT) -> Treated:
-        """The texts of a column treated; what the column is called says what its values are."""
+    def column(self, texts: pl.Series, name: str | Sequence[str] = TEXT) -> Treated:
+        """The texts of a column treated; what the column, or each text of it, is called says what its values are."""
         readable = as_read(texts)
-        prefix = "" if name == TEXT else f"{name.replace('_', ' ')}: "
-        seen = readable if not prefix else pl.Series([prefix], dtype=pl.String) + readable
+        before = pl.Series([_before(name)] if isinstance(name, str) else list(map(_before, name)), dtype=pl.String)
+        seen = readable if name == TEXT else before + readable
         treated = Treated(texts)
         replaced: dict[int, str] = {}
         for row, findings in self.detector.find(seen).items():
-            inside = [one for one in (_shifted(found, len(prefix)) for found in findings) if one is not None]
+            num_before = len(before[0 if isinstance(name, str) else row])
+            inside = [one for one in (_shifted(found, num_before) for found in findings) if one is not None]
             text: str = readable[row]
             for one in reversed(inside):
                 action = self.config.action(one.entity)
@@ -100,6 +101,11 @@ def as_read(texts: pl.Series) -> pl.Series:
     if len(wide):
         read = read.scatter(wide, [unicodedata.normalize("NFKC", text) for text in read.gather(wide)])
     return texts.clone().scatter(rows, read)
+
+
+def _before(name: str) -> str:
+    """The words that a name puts before its values."""
+    return "" if name == TEXT else f"{name.replace('_', ' ')}: "
 
 
 def _shifted(one: Finding, by: int) -> Finding | None:
