@@ -14,6 +14,7 @@ import pytest
 import torch
 from tests import tiny, token_rows
 
+from tunesmith.models.adapters import add_lora
 from tunesmith.numerics.batching import epoch_order
 from tunesmith.training.language.assemble import assemble
 
@@ -72,7 +73,7 @@ def batches() -> list[list[dict[str, list[int]]]]:
     ]
 
 
-def theirs(decoder: Path, folder: Path) -> Seen:
+def theirs(decoder: Path, folder: Path, *, with_adapter: bool = False) -> Seen:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     import datasets
     import transformers
@@ -91,6 +92,10 @@ def theirs(decoder: Path, folder: Path) -> Seen:
             seen.note(more["model"])
 
     model = transformers.AutoModelForCausalLM.from_pretrained(decoder, dtype=torch.float32)
+    if with_adapter:
+        torch.manual_seed(0)
+        settings = {"rank": 4, "alpha": 8.0, "dropout": 0.0, "rslora": False, "targets": None}
+        model = add_lora(model, **settings, task_type="CAUSAL_LM")
     rows = [row for step in batches() for row in step]
     trainer = Watched(
         model=model,
@@ -135,6 +140,17 @@ def test_equal_to_trl(family: tiny.Decoder, tmp_path: Path) -> None:
     assert len(mine.norms) == len(trl.norms) == NUM_STEPS
     for own, other in zip(mine.norms, trl.norms, strict=True):
         assert own.keys() == other.keys()
+        assert list(own.values()) == pytest.approx([other[name] for name in own], rel=GRADIENT, abs=1e-7)
+
+
+def test_an_adapter_is_equal_to_trl(tmp_path: Path) -> None:
+    """PEFT's layers on both sides, from the same random start."""
+    mine, decoder = ours("llama", tmp_path, trainable={"kind": "lora", "rank": 4, "alpha": 8.0, "dropout": 0.0})
+    trl = theirs(decoder, tmp_path / "trl", with_adapter=True)
+    assert mine.losses[0] == pytest.approx(trl.losses[0], abs=FIRST_LOSS)
+    assert mine.losses == pytest.approx(trl.losses, rel=LOSS)
+    for own, other in zip(mine.norms, trl.norms, strict=True):
+        assert own.keys() == other.keys() and all("lora_" in name for name in own)
         assert list(own.values()) == pytest.approx([other[name] for name in own], rel=GRADIENT, abs=1e-7)
 
 
