@@ -178,9 +178,7 @@ def _score_chart(view: RunView, primary: str) -> IntervalChart | None:
     bars = [
         Bar(
             name=wording.baseline(name) if name else "This model",
-            means=wording.baseline_means(name)
-            if name
-            else f"{wording.model_name(view.base['name'])}, {view.model['trainable']} trained",
+            means=wording.baseline_means(name) if name else own,
             value=measured[name]["value"],
             low=measured[name]["low"],
             high=measured[name]["high"],
