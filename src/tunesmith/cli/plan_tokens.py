@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -100,9 +101,7 @@ class Sample:
                 text.append(f"«{said}»" if is_trained else said)
             else:
                 text.append_text(Text.assemble(_look(said, is_trained=is_trained)))
-        indented = Text("\n").join(Text(INDENT).append_text(line) for line in text.split("\n", allow_blank=True))
-        yield indented
-        yield Text("")
+        yield Padding(text, (0, 0, 1, len(INDENT)))
 
 
 def _looks(trained: str, seen: str) -> list[tuple[str, str] | str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import polars as pl
@@ -73,7 +74,7 @@ class Tokens:
                 maker = Conversations(renderer, vocabulary, config.train_on, max_tokens, config.policy)
             work = _Work(config, maker, vocabulary, _num_vocabulary(base.facts))
             for split in SPLITS:
-                work.split(split, splits.path / f"{split}.parquet", splits.facts["splits"][split], context)
+                work.split(split, splits.path / f"{split}.parquet", context)
         facts = self._facts(work, template, vocabulary, max_tokens)
         facts |= {name: splits.facts[name] for name in ("repair", "privacy") if name in splits.facts}
         if isinstance(work.maker, Conversations):
@@ -118,25 +119,27 @@ class _Work:
         self.by_split: dict[str, Counts] = {}
         self.by_both: dict[str, dict[str, Counts]] = {}
         self.samples: list[Any] = []
+        self.num_seen = 0
         self.ends: set[int] = set()
         """Ids of the tokens that end trained turns: a model that writes one is done."""
 
-    def split(self, name: str, path: Any, num_rows: int, context: StepContext) -> None:
+    def split(self, name: str, path: Path, context: StepContext) -> None:
         """Turn the rows of one split into tokens."""
+        num_rows = _scan(path, self.config).select(pl.len()).collect().item()
         self.by_split[name], self.by_both[name] = Counts(), {}
+        self.num_seen = 0
         files = TokenFiles(context.out / "tokens", name)
-        done = 0
         try:
             for table in _tables(path, self.config):
                 context.check_cancelled()
                 for row, made in zip(table, self.maker.rows(table), strict=True):
-                    self._take(name, row, made, files)
-                done += len(table)
-                context.progress(done, max(done, num_rows), "rows", name)
+                    self._take(name, row, made, files, num_rows)
+                    self.num_seen += 1
+                context.progress(self.num_seen, num_rows, "rows", name)
         finally:
             files.close()
 
-    def _take(self, split: str, row: dict[str, Any], made: Kept | Left, files: TokenFiles) -> None:
+    def _take(self, split: str, row: dict[str, Any], made: Kept | Left, files: TokenFiles, num_rows: int) -> None:
         row_id, source = row["row_id"], row["source_id"]
         by_both = self.by_both[split].setdefault(source, Counts())
         counts = (self.by_source.setdefault(source, Counts()), self.by_split[split], by_both)
@@ -151,7 +154,8 @@ class _Work:
         for one in counts:
             one.keep(made, self.vocabulary.unknown)
         if split == "train":
-            if len(self.samples) < MOST_SAMPLES:
+            # Not the first ones: rows that follow each other are often alike.
+            if self.num_seen * MOST_SAMPLES >= len(self.samples) * num_rows and len(self.samples) < MOST_SAMPLES:
                 self.samples.append(sample(made.parts[0], self.vocabulary))
             last = made.parts[-1]
             if last.weights_T[last.control_T].any():
@@ -168,16 +172,20 @@ class _Work:
             )
 
 
-def _tables(path: Any, config: TokensConfig) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a split, a few at a time."""
-    columns = ["row_id", "source_id", "text" if config.method == "continued_pretraining" else "messages"]
+def _scan(path: Path, config: TokensConfig) -> pl.LazyFrame:
+    """The rows of a split that are read."""
     scan = pl.scan_parquet(path)
+    return scan if config.sources is None else scan.filter(pl.col("source_id").is_in(config.sources))
+
+
+def _tables(path: Path, config: TokensConfig) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a split, a few at a time."""
+    scan = _scan(path, config)
+    columns = ["row_id", "source_id", "text"]
     if config.method == "sft":
-        columns.append("tools")
+        columns = ["row_id", "source_id", "messages", "tools"]
         if "tools" not in scan.collect_schema().names():
             scan = scan.with_columns(tools=pl.lit(None, pl.String))
-    if config.sources is not None:
-        scan = scan.filter(pl.col("source_id").is_in(config.sources))
     for batch in scan.select(columns).collect_batches(chunk_size=ROWS_TOGETHER, maintain_order=True):
         for first in range(0, batch.height, ROWS_TOGETHER):
             yield batch[first : first + ROWS_TOGETHER].to_dicts()
