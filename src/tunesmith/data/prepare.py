@@ -104,7 +104,7 @@ class Prepare:
         facts: Facts = {"contamination": contaminated, "changes": changes.facts()}
         facts["lost_by_source"] = sifted.reasons_by_source()
         facts |= {"task": config.task, "split_by": split_by, "notes": notes, "repaired": repaired}
-        facts["repair"] = {"unicode": config.clean.unicode, "whitespace": config.clean.whitespace}
+        facts["repair"] = _repairs(config, given)
         facts["privacy"] = next((one.facts["privacy"] for one in given.values() if "privacy" in one.facts), None)
         facts |= self._write(sifted, aside, gathered, context.out / "splits")
         _write_json(context.out / "quality" / "quality.json", measured)
@@ -263,6 +263,13 @@ def _counts(values: pl.Series) -> dict[str, int]:
 def _target(labels: pl.Series) -> dict[str, float]:
     mean, std, low, high = labels.mean(), labels.std(ddof=0), labels.min(), labels.max()
     return {"mean": float(mean), "std": float(std), "min": float(low), "max": float(high)}  # type: ignore[arg-type]
+
+
+def _repairs(config: PrepareConfig, given: Given) -> dict[str, bool]:
+    """What was repaired in every text: here, or where rows became conversations."""
+    before = [one.facts["repair"] for one in given.values() if "repair" in one.facts]
+    here = {"unicode": config.clean.unicode, "whitespace": config.clean.whitespace}
+    return {name: is_on or any(one[name] for one in before) for name, is_on in here.items()}
 
 
 def _write_json(path: Path, value: Any) -> None:

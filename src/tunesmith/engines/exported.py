@@ -6,6 +6,7 @@ Shapes: T tokens, V ids of the vocabulary.
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,10 @@ def _exported(source: GenerationEngine, base: Path | None, out: Path) -> nn.Modu
         files, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False
     )
     if is_adapter:
-        module = peft.PeftModel.from_pretrained(module, str(out), local_files_only=True, trust_remote_code=False)
+        with warnings.catch_warnings():
+            # PEFT asks transformers in a way that transformers is about to rename.
+            warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+            module = peft.PeftModel.from_pretrained(module, str(out), local_files_only=True, trust_remote_code=False)
     return module.eval()
 
 
