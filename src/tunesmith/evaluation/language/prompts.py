@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -11,6 +11,7 @@ from tunesmith.core import digests
 from tunesmith.core.conversation import Conversation
 from tunesmith.evaluation.language.config import LanguageMeasures
 
+NOT_READ = "the model was given no such row, so it is not measured"
 NO_ANSWER, ONLY_CALLS, ASKS_NOTHING = (
     "no turn of an assistant: nothing to measure",
     "the answer is only a call of a tool: scored, not written",
@@ -49,15 +50,20 @@ class TestPrompts:
     """Why rows are not measured, or only scored → rows."""
 
 
-def test_prompts(test: pl.DataFrame, config: LanguageMeasures) -> TestPrompts:
-    """The prompts of the test rows, as many as are measured, drawn by a hash of each: other runs draw the same."""
+def test_prompts(test: pl.DataFrame, config: LanguageMeasures, unread: Mapping[str, str] | None = None) -> TestPrompts:
+    """The prompts of the test rows, as many as are measured, drawn by a hash of each: other runs draw the same.
+
+    ``unread``: row id → why the model cannot read that row.
+    """
     conversations = read_conversations(test)
     rows: dict[str, list[int]] = {}
     notes: dict[str, int] = {}
     for place, (row_id, conversation) in enumerate(zip(test["row_id"], conversations, strict=True)):
-        if why := _why_not_written(conversation):
+        reason = (unread or {}).get(str(row_id))
+        why = _why_not_written(conversation) if reason is None else f"{NOT_READ}: {reason}"
+        if why:
             notes[why] = notes.get(why, 0) + 1
-        if why != NO_ANSWER:
+        if why != NO_ANSWER and reason is None:
             rows.setdefault(_key(conversation, str(row_id)), []).append(place)
     found = [_prompt(key, places, conversations) for key, places in sorted(rows.items())]
     answerable = [one for one in found if one.references]
@@ -72,6 +78,16 @@ def read_conversations(rows: pl.DataFrame) -> list[Conversation]:
     """The conversation of each row."""
     tools: Sequence[str | None] = rows["tools"].to_list() if "tools" in rows.columns else [None] * rows.height
     return [Conversation.read(messages, tool) for messages, tool in zip(rows["messages"], tools, strict=True)]
+
+
+def only_last(conversation: Conversation) -> Conversation:
+    """The conversation with the last answer alone to be scored."""
+    turns = conversation.turns
+    last = max((at for at, turn in enumerate(turns) if turn.role == "assistant"), default=0)
+    changed = (
+        replace(turn, weight=0.0) if turn.role == "assistant" and at < last else turn for at, turn in enumerate(turns)
+    )
+    return Conversation(tuple(changed), conversation.tools)
 
 
 def in_words(conversation: Conversation) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from tunesmith.evaluation.language.config import EvaluateLanguageConfig
 from tunesmith.evaluation.language.forgetting import GeneralText, forgetting_facts, general_text, scored
 from tunesmith.evaluation.language.opened import OpenBase, OpenModel, Writer, open_base, open_model
 from tunesmith.evaluation.language.predictions import loss_by_source, predictions_frame
-from tunesmith.evaluation.language.prompts import TestPrompts, read_conversations, test_prompts
+from tunesmith.evaluation.language.prompts import TestPrompts, only_last, read_conversations, test_prompts
 from tunesmith.evaluation.language.responses import Responses, responses
 from tunesmith.evaluation.limits import Measured, check_limits, divided, with_checks
 from tunesmith.evaluation.significance import MODEL, Resamples, intervals
@@ -57,7 +57,9 @@ class EvaluateLanguage:
     def run(self, given: Given, context: StepContext) -> dict[str, Facts]:
         """The report's facts; ``metrics.json`` and ``predictions.parquet`` lie beside each other."""
         test = pl.read_parquet(given["splits"].path / "test.parquet")
-        asked = test_prompts(test, self.config)
+        asked = test_prompts(test, self.config, _unread(given, "test"))
+        if "tokens" in given and given["tokens"].facts.get("train_on") == "last":
+            asked = replace(asked, conversations=tuple(map(only_last, asked.conversations)))
         if not asked.prompts:
             raise DataError(
                 "there is no test row with an answer, so nothing can be measured",
@@ -106,7 +108,8 @@ class EvaluateLanguage:
         if not any(prompt.asked.turns for prompt in asked.prompts):
             not_measured[FEW_SHOT] = "the test rows ask nothing, so no example can stand before a question"
             return None
-        train = read_conversations(pl.read_parquet(given["splits"].path / "train.parquet"))
+        rows = pl.read_parquet(given["splits"].path / "train.parquet")
+        train = read_conversations(rows.filter(~pl.col("row_id").is_in(list(_unread(given, "train")))))
         candidates = few_shot.usable(train, context.seed)
         if not candidates:
             not_measured[FEW_SHOT] = "no training row has a question and an answer in words"
@@ -200,6 +203,15 @@ class EvaluateLanguage:
             values["forgetting"] = not_measured["forgetting"]
         judgement = with_checks(judgement, check_limits(limits, values, config.confidence))
         return facts | {"gate": judgement.to_facts(), "not_measured": {**gaps, **more_gaps, **not_measured}}
+
+
+def _unread(given: Given, split: str) -> dict[str, str]:
+    """Rows of a split that the model cannot read (the template refuses them, or they are too long) → why."""
+    file = given["tokens"].path / f"{split}.left_out.parquet" if "tokens" in given else None
+    if file is None or not file.is_file():
+        return {}
+    left = pl.read_parquet(file)
+    return dict(zip(left["row_id"], left["reason"], strict=True))
 
 
 def _generation(options: GenerationOptions, found: Mapping[str, Responses], alone: str) -> Facts:

@@ -13,6 +13,7 @@ import pytest
 from tests.unit.data.context import FakeContext
 from tests.unit.evaluation.language.fakes import FakeWriter, asked, frame, general, given
 
+from tunesmith.core.artifact import Artifact, MadeBy
 from tunesmith.core.conversation import Conversation, Turn
 from tunesmith.core.errors import DataError, RecipeError, StepError
 from tunesmith.evaluation.config import GateRule
@@ -153,6 +154,33 @@ def test_calls_of_tools_are_scored_and_not_written(tmp_path: Path) -> None:
     }
     assert rows["generated"].null_count() == 2 and rows["weight"].null_count() == 1
     assert facts["prompts"] == {"all": 6, "measured": 6, "answerable": 5, "written": 5}
+
+
+def _tokens(folder: Path, left: dict[str, str], **facts: Any) -> Artifact:
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        frame_ = pl.DataFrame({"row_id": list(left), "reason": list(left.values())}, schema=dict.fromkeys(("row_id", "reason"), pl.String))  # fmt: skip # noqa: E501
+        frame_.write_parquet(folder / f"{split}.left_out.parquet")
+    return Artifact("tokens", "digest", folder, facts, MadeBy("key", "tokens", 0))
+
+
+def test_rows_that_the_model_cannot_read_are_counted_and_left_out(tmp_path: Path) -> None:
+    left = {"row-3": "the template refuses: no system turn", "row-4": "longer than 512 tokens", "train-1": "longer"}
+    facts, rows, engines = _run(tmp_path, more={"tokens": _tokens(tmp_path / "tokens", left)})
+    assert facts["prompts"]["all"] == 28 and rows["weight"].null_count() == 2
+    assert facts["notes"] == {f"the model was given no such row, so it is not measured: {left[row]}": 1 for row in ("row-3", "row-4")}  # fmt: skip # noqa: E501
+    shown = {turn.content for one in engines[1].requests for conversation in one.conversations for turn in conversation.turns}  # fmt: skip # noqa: E501
+    assert "name number 2" in shown and "name number 1" not in shown
+
+
+def test_where_the_last_answer_is_learned_it_alone_is_scored(tmp_path: Path) -> None:
+    turns = (*asked("name number 7", "it is 7").turns, *asked("name number 8", "it is 8!").turns)
+    test = frame([Conversation(turns)] * 2 + [asked("name number 9", "it is 9")])
+    by_train_on = {}
+    for train_on in ("assistant", "last"):
+        more = {"tokens": _tokens(tmp_path / train_on / "tokens", {}, train_on=train_on)}
+        by_train_on[train_on] = _run(tmp_path / train_on, test, more=more)[1]["bytes"].to_list()
+    assert by_train_on == {"assistant": [15, 15, 7], "last": [8, 8, 7]}
 
 
 def test_nothing_to_measure_is_refused(tmp_path: Path) -> None:

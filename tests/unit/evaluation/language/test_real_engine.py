@@ -13,6 +13,7 @@ from tests.unit.evaluation.language.fakes import asked, frame, general, given
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.evaluation.language.config import EvaluateLanguageConfig
+from tunesmith.evaluation.language.few_shot import with_examples
 from tunesmith.evaluation.language.stage import EvaluateLanguage
 
 ROWS = [asked(f"name {at}", f"it is {at}") for at in range(6)]
@@ -89,3 +90,18 @@ def _perplexity(folder: Path) -> float:
             loss = model(input_ids=ids, labels=labels).loss.item()
         total, num = total + loss * (ids.shape[1] - num_prompt), num + ids.shape[1] - num_prompt
     return math.exp(total / num)
+
+
+@pytest.mark.parametrize("task", ["generate", "chat"])
+def test_examples_are_read_and_not_scored(tmp_path: Path, task: str) -> None:
+    from tunesmith.core.engine import Request
+    from tunesmith.engines.generation import GenerationEngine
+
+    context = FakeContext(tmp_path)
+    _saved(context, task)
+    engine = GenerationEngine.open(context.out / "model", context.out / "base")
+    shown = with_examples(ROWS[0], TRAIN[:2])
+    alone, behind = sorted(engine.submit(Request("score", conversations=[ROWS[0], shown])), key=lambda one: one.index)
+    engine.close()
+    assert alone.values[1:] == behind.values[1:] and alone.values[0] != behind.values[0]
+    assert behind.num_tokens > 2 * alone.num_tokens and not behind.num_truncated_tokens
