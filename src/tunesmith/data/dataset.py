@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -50,6 +50,12 @@ def scan(artifact: Artifact) -> pl.LazyFrame:
     """The rows of a dataset in order, nothing loaded yet."""
     manifest = json.loads((artifact.path / MANIFEST).read_text(encoding="utf-8"))
     return pl.scan_parquet([artifact.path / shard for shard in manifest["shards"]])
+
+
+def shards(artifact: Artifact) -> Iterator[pl.DataFrame]:
+    """The rows of a dataset in order, a shard at a time."""
+    for shard in json.loads((artifact.path / MANIFEST).read_text(encoding="utf-8"))["shards"]:
+        yield pl.read_parquet(artifact.path / shard, memory_map=False)
 
 
 def columns(artifact: Artifact) -> tuple[str, ...]:

@@ -46,8 +46,13 @@ class Format:
         is known, or no row is a conversation.
         """
         source = given["dataset"]
-        rows = dataset.scan(source)
-        detected = detect(rows.head(SAMPLE_ROWS).collect(), self.config)
+        if not source.facts["rows"]:
+            raise DataError(
+                f"no record of source `{self.config.source}` could be read as a row",
+                seen=", ".join(f"{reason}: {n}" for reason, n in source.facts["refused"].items()) or "no records",
+                next="see what stands in the file, and which `kind` the source is",
+            )
+        detected = detect(_sample(dataset.scan(source)), self.config)
         work = _Work(self.config, detected, source)
         manifest = dataset.write_dataset(context.out / "dataset", work.batches(context), [*MADE, *work.names.values()])
         if not manifest.rows:
@@ -84,14 +89,13 @@ class _Work:
         before = dataset.read_refused(self.source)
         yield Batch({}, tuple(Refused(one["reason"], one["record"], one["position"]) for one in before.to_dicts()))
         positions = _positions(before["position"].to_list())
-        rows = dataset.scan(self.source)
-        total, start = int(self.source.facts["rows"]), 0
-        while start < total:
-            context.check_cancelled()
-            context.progress(start, total, "rows", self.config.source)
-            part = rows.slice(start, SLICE_ROWS).collect()
-            yield self._batch(part, [next(positions) for _ in range(part.height)])
-            start += SLICE_ROWS
+        done, total = 0, int(self.source.facts["rows"])
+        for shard in dataset.shards(self.source):
+            for part in shard.iter_slices(SLICE_ROWS):
+                context.check_cancelled()
+                context.progress(done, total, "rows", self.config.source)
+                yield self._batch(part, [next(positions) for _ in range(part.height)])
+                done += part.height
 
     def _batch(self, part: pl.DataFrame, positions: Sequence[int]) -> Batch:
         made = converted(part, self.detected, self.config, self.tally)
@@ -112,6 +116,18 @@ class _Work:
         seen = {"seen": fault.seen} if fault.seen else {}
         record = {"row_id": row["row_id"], **seen, **{name: row[name] for name in self.read}}
         return Refused(fault.reason, bounded(written(record)), position)
+
+
+def _sample(rows: pl.LazyFrame) -> pl.DataFrame:
+    """The first rows; a column without a value there shows the first ones it has, so that it is known by them."""
+    head = rows.head(SAMPLE_ROWS).collect()
+    for name in head.columns:
+        if name in LINEAGE or head[name].dtype != pl.String or head[name].str.strip_chars().str.len_chars().sum():
+            continue
+        text = pl.col(name)
+        values = rows.select(text.filter(text.str.strip_chars() != "").head(head.height)).collect()[name]
+        head = head.with_columns(values.extend_constant(None, head.height - len(values)))
+    return head
 
 
 def _positions(refused: Sequence[int]) -> Iterator[int]:

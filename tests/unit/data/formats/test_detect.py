@@ -63,6 +63,13 @@ def test_some_rows_may_be_broken(tmp_path: Path) -> None:
     assert facts["refused"] == {"messages that are no JSON": 1, "no list of messages": 1}
 
 
+def test_a_column_is_known_by_its_first_values_however_late_they_come(tmp_path: Path) -> None:
+    tools: list[Any] = [None] * 400 + [""] * 100 + [TOOLS]
+    facts, rows, _ = formatted(tmp_path, {"messages": [chat("Hi", "Hello")] * 501, "tools": tools})
+    assert facts["conversations"]["mapping"] == {"messages": ["messages"], "tools": ["tools"]}
+    assert facts["conversations"]["with_tools"] == 1 and rows["tools"].null_count() == 500
+
+
 def test_pretraining_takes_texts_where_a_source_has_answers_too(tmp_path: Path) -> None:
     columns = {"text": ["A long text"], "summary": ["Short"]}
     facts, rows, _ = formatted(tmp_path, columns, method="continued_pretraining")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from tests.unit.data.formats.formatted import chat, formatted, made, turns
 
 from tunesmith.core.conversation import Conversation
 from tunesmith.core.errors import DataError, Interrupted
-from tunesmith.core.source import Refused
+from tunesmith.core.source import Batch, Refused
+from tunesmith.data import dataset
 from tunesmith.data.dataset import LINEAGE
 from tunesmith.data.formats import stage
 from tunesmith.data.formats.config import FormatConfig
@@ -300,6 +302,12 @@ def test_nothing_left_says_why_and_what_to_do(tmp_path: Path) -> None:
     assert turns(table) == [("user", "Once"), ("assistant", "upon")]
 
 
+def test_a_source_of_refused_records_only_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no record of source `chats` could be read as a row") as caught:
+        formatted(tmp_path, {"messages": []}, [Refused("invalid JSON", "{", 1)])
+    assert caught.value.seen == "invalid JSON: 1"
+
+
 def test_many_slices_are_as_one_and_bytes_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     columns = {"prompt": [f"q{at}" if at % 5 else "" for at in range(30)], "completion": ["a"] * 30}
     whole = formatted(tmp_path / "whole", columns)
@@ -312,6 +320,24 @@ def test_many_slices_are_as_one_and_bytes_repeat(tmp_path: Path, monkeypatch: py
         for name in ("parts", "again")
     ]
     assert files[0] == files[1] and parts[0] == again[0]
+
+
+def test_shards_are_read_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "SHARD_BYTES", 1)
+    batches = [
+        Batch({**{name: [f"{name}-{at}"] for name in LINEAGE[:3]}, "parents": [[]], "text": [f"text {at}"]})
+        for at in range(5)
+    ]
+    manifest = dataset.write_dataset(tmp_path / "given", batches)
+    assert len(manifest.shards) == 5
+    given = made(tmp_path / "other", {"text": ["a"]})
+    facts = {**given.facts, "rows": 5, "rows_read": 5}
+    given = replace(given, path=tmp_path / "given", facts=facts)
+    context = FakeContext(tmp_path)
+    done = stage.Format(FormatConfig(source="chats")).run({"dataset": given}, context)["dataset"]
+    rows = dataset.scan(context.artifact("dataset", "dataset", done)).collect()
+    assert rows["text"].to_list() == [f"text {at}" for at in range(5)]
+    assert [told[:2] for told in context.told] == [(at, 5) for at in range(5)]
 
 
 def test_a_cancelled_step_ends(tmp_path: Path) -> None:
