@@ -253,7 +253,11 @@ def test_an_encoder_that_cannot_guess_says_so(tmp_path: Path) -> None:
 
 
 def test_settings_that_stay_open_are_filled_or_refused() -> None:
-    assert LanguagePhaseConfig().for_task("chat").lr > 0
+    open_rate = LanguagePhaseConfig().for_task("chat")
+    assert open_rate.optimizer.lr is None
+    assert [open_rate.lr_at(hidden) for hidden in (32, 64, 4096)] == pytest.approx([1e-2, 1e-2, 1.5625e-4])
+    told = LanguagePhaseConfig.model_validate({"optimizer": {"lr": 1e-4}}).for_task("chat")
+    assert told.lr_at(4096) == 1e-4
     with pytest.raises(RecipeError, match="range test"):
         LanguagePhaseConfig.model_validate({"optimizer": {"lr": "auto"}}).for_task("chat")
     with pytest.raises(RecipeError, match="does not train a language model"):

@@ -39,6 +39,7 @@ class Adapt:
         adapted = {
             **outcome(state, len(made.loop.train_rows), made.loop.settings),
             **lost(given["tokens"].facts),
+            "lr": made.lr,
             "precision": made.loop.networks.precision,
             **made.loop.mishaps.facts(),
         }

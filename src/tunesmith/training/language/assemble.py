@@ -43,6 +43,8 @@ class Assembled:
     ends: Sequence[int]
     trainable: LanguageTrainable
     num_vocabulary: int
+    lr: float
+    """Peak learning rate."""
 
 
 def assemble(config: TrainLanguageConfig, given: Given, context: StepContext) -> Assembled:
@@ -67,6 +69,7 @@ def assemble(config: TrainLanguageConfig, given: Given, context: StepContext) ->
     rows: dict[str, Sequence[Row]] = {name: Columned(method, split) for name, split in splits.items()}
     if isinstance(method, ContinuedPretraining):
         rows["validation"] = method.held_out(rows["validation"])
+    lr = config.lr_at(int(base.facts["hidden"]))
     ends = ends_of(tokens.facts, splits["train"], start.vocabulary)
     shown = 0 if base.facts.get("network") == "encoder" else min(config.samples.rows, len(splits["validation"]))
     about = splits["validation"].table
@@ -84,7 +87,7 @@ def assemble(config: TrainLanguageConfig, given: Given, context: StepContext) ->
     loop = Loop(
         method,
         networks,
-        {"model": _optimizer(config, model)},
+        {"model": _optimizer(config, model, lr)},
         rows,
         _settings(config, base, context, len(rows["train"]), num_vocabulary),
         context,
@@ -92,7 +95,7 @@ def assemble(config: TrainLanguageConfig, given: Given, context: StepContext) ->
         look=looks,
         name_row=splits["train"].table["row_id"].__getitem__,
     )
-    return Assembled(loop, model, start, ends, trainable, num_vocabulary)
+    return Assembled(loop, model, start, ends, trainable, num_vocabulary, lr)
 
 
 def _method(config: TrainLanguageConfig, base: Artifact, start: Start, num_vocabulary: int, seed: int) -> Method:
@@ -137,12 +140,12 @@ def _ready(model: nn.Module, config: TrainLanguageConfig) -> nn.Module:
     return model
 
 
-def _optimizer(config: TrainLanguageConfig, model: Network) -> torch.optim.Optimizer:
+def _optimizer(config: TrainLanguageConfig, model: Network, lr: float) -> torch.optim.Optimizer:
     make = wiring.load(wiring.wire("optimizer", config.optimizer.kind).make)
     parameters = groups(
         model.module.named_parameters(),
-        lr=config.lr,
-        head_lr=config.lr,
+        lr=lr,
+        head_lr=lr,
         weight_decay=config.optimizer.weight_decay,
     )
     optimizer: torch.optim.Optimizer = make(parameters, config.optimizer)

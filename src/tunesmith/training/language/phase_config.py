@@ -141,12 +141,10 @@ class LanguagePhaseConfig(Config):
                 allowed="a number, or nothing: the vetted rate of what is trained",
                 next="leave `train.optimizer.lr` out",
             )
-        optimizer = self.optimizer
-        if optimizer.lr is None:
-            good = vetted.of_language(self.trainable.kind)
-            optimizer = optimizer.model_copy(update={"lr": vetted.rate(good.lr, optimizer.kind)})
+        is_open = self.optimizer.lr is None
+        vetted_lr = vetted.language_rate(self.trainable.kind, self.optimizer.kind) if is_open else None
         fields = {name: getattr(self, name) for name in LanguagePhaseConfig.model_fields}
-        return TrainLanguageConfig.model_validate({**fields, "task": task, "optimizer": optimizer})
+        return TrainLanguageConfig.model_validate({**fields, "task": task, "vetted_lr": vetted_lr})
 
 
 class TrainLanguageConfig(LanguagePhaseConfig):
@@ -157,18 +155,21 @@ class TrainLanguageConfig(LanguagePhaseConfig):
 
     task: Task
     """What the model is for."""
+    vetted_lr: float | None = None
+    """Where the recipe names no rate: the vetted one, for a hidden size of 64; the base's own size decides."""
 
     @model_validator(mode="after")
     def _has_rate(self) -> Self:
-        if not isinstance(self.optimizer.lr, float):
+        if self.vetted_lr is None and not isinstance(self.optimizer.lr, float):
             raise ValueError("the learning rate is open: build this with LanguagePhaseConfig.for_task")
         return self
 
-    @property
-    def lr(self) -> float:
-        """Peak learning rate."""
-        assert isinstance(self.optimizer.lr, float)
-        return self.optimizer.lr
+    def lr_at(self, hidden: int) -> float:
+        """Peak learning rate of a model so wide."""
+        if isinstance(self.optimizer.lr, float):
+            return self.optimizer.lr
+        assert self.vetted_lr is not None
+        return vetted.at_width(self.vetted_lr, hidden)
 
     def num_epochs(self, num_rows: int) -> int:
         """Passes over so many training rows: those asked for, else the vetted number."""

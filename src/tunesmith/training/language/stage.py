@@ -42,6 +42,7 @@ class TrainLanguage:
             **outcome(state, len(made.loop.train_rows), made.loop.settings),
             **lost(given["tokens"].facts),
             "num_trained_parameters": num_trained,
+            "lr": made.lr,
             "precision": made.loop.networks.precision,
             **made.loop.mishaps.facts(),
         }
