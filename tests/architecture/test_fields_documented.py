@@ -93,3 +93,6 @@ def test_every_kind_a_recipe_names_knows_its_kind(table: wiring.Table) -> None:
 def test_the_reference_page_is_up_to_date() -> None:
     written = PAGE.read_text(encoding="utf-8")
     assert written == reference.render(), "run: python -m tunesmith.recipe.reference > docs/recipe.md"
+    written = PAGE.with_name("language-recipe.md").read_text(encoding="utf-8")
+    command = "python -m tunesmith.recipe.reference language > docs/language-recipe.md"
+    assert written == reference.render_language(), f"run: {command}"

@@ -1,12 +1,13 @@
 """The reference page of the recipe, made from the config classes.
 
-``python -m tunesmith.recipe.reference > docs/recipe.md`` writes it; a test holds it up to date.
+``python -m tunesmith.recipe.reference > docs/recipe.md`` writes it, and with ``language`` behind it the page of
+language tasks, docs/language-recipe.md; a test holds both up to date.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -20,6 +21,7 @@ from tunesmith.evaluation.criteria import CRITERIA
 from tunesmith.evaluation.language.config import LANGUAGE_BASELINES
 from tunesmith.metrics import table
 from tunesmith.recipe import aliases, outline, schema
+from tunesmith.recipe.language import LanguageRecipe
 from tunesmith.recipe.outline import Section
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.recipe.yaml_write import flow
@@ -78,17 +80,65 @@ AFTER = ("The vetted settings", "Baselines and metrics", "What a gate may ask", 
 KEYS = "| key | value | default | meaning |\n| --- | --- | --- | --- |"
 
 
+LANGUAGE_HEAD = """# The recipe of language tasks
+
+Made by `python -m tunesmith.recipe.reference language` from the classes that read a recipe: do not edit.
+
+A recipe whose `task` is `chat`, `generate`, `summarise`, `translate` or `extract` trains a language model. The smallest
+one names the task, a source and the model:
+
+```yaml
+task: generate
+data:
+  sources:
+    - {kind: csv, path: descriptions.csv, columns: {prompt: facts, completion: text}}
+model: ./my-model
+```
+
+Two phases, the second from the model of the first:
+
+```yaml
+name: minutes
+task: generate
+data:
+  sources:
+    - {name: minutes, kind: text, path: "minutes/*.txt"}
+    - {name: questions, kind: jsonl, path: questions.jsonl}   # its form is detected: see formats.md
+model: owner/name
+train:
+  - {method: continued_pretraining, sources: [minutes], trainable: full}
+  - {method: sft, sources: [questions], trainable: {kind: lora, rank: 16}}
+```
+
+What is not on this page is as in [the recipe of heads](recipe.md), which also says how recipes are read. How rows
+become conversations is in [formats.md](formats.md), how those become tokens in [templates.md](templates.md).
+"""
+
+Known = Mapping[tuple[type[Config], ...], tuple[str, Section]]
+"""Sections by their classes, each with the page it stands on: nothing for this one."""
+
+
 def render() -> str:
-    """The whole page as Markdown."""
+    """The page of recipes that a head answers, as Markdown."""
     found = outline.sections(Recipe)
-    lines = [HEAD, *_contents(found)]
+    lines = [HEAD, *_contents(found, AFTER)]
     for section in found:
-        lines += _section(section, {one.classes: one for one in found})
+        lines += _section(section, {one.classes: ("", one) for one in found})
     lines += [*_vetted(), *_evaluation(), *_criteria(), *_aliases()]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _contents(found: list[Section]) -> Iterator[str]:
+def render_language() -> str:
+    """The page of recipes of language tasks, as Markdown; what stands on the other page is linked."""
+    heads = {one.classes: ("recipe.md", one) for one in outline.sections(Recipe)}
+    found = [one for one in outline.sections(LanguageRecipe) if one.classes not in heads]
+    lines = [LANGUAGE_HEAD, *_contents(found, ())]
+    for section in found:
+        lines += _section(section, heads | {one.classes: ("", one) for one in found})
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _contents(found: list[Section], after: tuple[str, ...]) -> Iterator[str]:
     yield "## Contents\n"
     for key, (first, *below) in outline.by_key(found):
         links = [_link(one.path.removeprefix(f"{key}."), one.path) for one in below]
@@ -98,12 +148,12 @@ def _contents(found: list[Section]) -> Iterator[str]:
             yield f"- **{_link(key, first.path)}**: {' · '.join(links)}" if below else f"- **{_link(key, first.path)}**"
         else:
             yield f"- **{_link(key, first.path)}**"
-    for heading in AFTER:
+    for heading in after:
         yield f"- [{heading}](#{outline.anchor(heading)})"
     yield ""
 
 
-def _section(section: Section, known: dict[tuple[type[Config], ...], Section]) -> Iterator[str]:
+def _section(section: Section, known: Known) -> Iterator[str]:
     depth = "###" if "." in section.path else "##"
     yield f"{depth} `{section.path}`\n" if section.path else f"{depth} The top level\n"
     if not section.is_union:
@@ -128,9 +178,7 @@ def _section(section: Section, known: dict[tuple[type[Config], ...], Section]) -
             yield from _keys(section, config, own, known)
 
 
-def _keys(
-    section: Section, config: type[Config], keys: list[str], known: dict[tuple[type[Config], ...], Section]
-) -> Iterator[str]:
+def _keys(section: Section, config: type[Config], keys: list[str], known: Known) -> Iterator[str]:
     if not keys:
         return
     yield KEYS
@@ -138,19 +186,18 @@ def _keys(
         field = config.model_fields[key]
         # The loader names a source that has no name.
         default = "its kind and a number" if (section.path, key) == ("data.sources", "name") else _default(field)
-        there = known.get(tuple(schema.configs_in(field.annotation)))
+        page, there = known.get(tuple(schema.configs_in(field.annotation)), ("", None))
         here = f"{section.path}.{key}" if section.path else key
         words, value = _cell(field.description), schema.words(field)
-        if there is not None and there.path != here:
-            value = (
-                f"any of {_link(there.path, there.path)}" if there.is_union else f"as {_link(there.path, there.path)}"
-            )
-        yield f"| {_link(key, there.path) if there else f'`{key}`'} | {_cell(value)} | {_cell(default)} | {words} |"
+        name = f"`{key}`" if there is None else _link(key, there.path, page)
+        if there is not None and (page or there.path != here):
+            value = f"{'any of' if there.is_union else 'as'} {_link(there.path, there.path, page)}"
+        yield f"| {name} | {_cell(value)} | {_cell(default)} | {words} |"
     yield ""
 
 
-def _link(words: str, heading: str) -> str:
-    return f"[`{words}`](#{outline.anchor(heading)})"
+def _link(words: str, heading: str, page: str = "") -> str:
+    return f"[`{words}`]({page}#{outline.anchor(heading)})"
 
 
 def _default(field: FieldInfo) -> str:
@@ -162,6 +209,8 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, Config):
         kind = schema.kind_of(type(value))
         return f"`{kind}`" if kind and len(schema.configs_in(field.annotation)) > 1 else "its defaults"
+    if isinstance(value, tuple) and any(isinstance(one, Config) for one in value):
+        return "its defaults"
     return f"`{flow(value)}`"
 
 
@@ -223,4 +272,4 @@ def _aliases() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(render())
+    sys.stdout.write(render_language() if sys.argv[1:] == ["language"] else render())

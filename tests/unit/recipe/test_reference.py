@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from tunesmith.recipe import outline, reference, schema, yaml12
+from tunesmith.recipe.language import LanguageRecipe
 from tunesmith.recipe.load import validate
 from tunesmith.recipe.recipe import Recipe
 
@@ -49,3 +50,19 @@ def test_its_examples_are_recipes() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     assert len(blocks) == 2
     assert all(validate(yaml12.read(block, "docs"), "docs").task == "classify" for block in blocks)
+
+
+def test_the_page_of_language_tasks_gives_what_the_other_has_not() -> None:
+    page = reference.render_language()
+    headings = {
+        outline.anchor(line.lstrip("# ").replace("`", "")) for line in page.splitlines() if line.startswith("#")
+    }
+    here = {link for link in re.findall(r"\]\(#([^)]+)\)", page)}
+    there = set(re.findall(r"\]\(recipe\.md#([^)]+)\)", page))
+    assert here <= headings
+    assert there <= {outline.anchor(heading) for heading in HEADINGS}
+    heads = {one for section in outline.sections(Recipe) for one in section.classes}
+    own = {one for section in outline.sections(LanguageRecipe) for one in section.classes} - heads
+    assert all(config.model_fields.keys() - {"kind"} <= set(re.findall(r"`([a-z_]+)`", page)) for config in own)
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert [validate(yaml12.read(block, "docs"), "docs").task for block in blocks] == ["generate", "generate"]
