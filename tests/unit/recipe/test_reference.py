@@ -57,7 +57,7 @@ def test_the_page_of_language_tasks_gives_what_the_other_has_not() -> None:
     headings = {
         outline.anchor(line.lstrip("# ").replace("`", "")) for line in page.splitlines() if line.startswith("#")
     }
-    here = {link for link in re.findall(r"\]\(#([^)]+)\)", page)}
+    here = set(re.findall(r"\]\(#([^)]+)\)", page))
     there = set(re.findall(r"\]\(recipe\.md#([^)]+)\)", page))
     assert here <= headings
     assert there <= {outline.anchor(heading) for heading in HEADINGS}
