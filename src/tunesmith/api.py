@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tunesmith.lifecycle.model_card import ModelCard
     from tunesmith.lifecycle.predict_file import FileAnswers
     from tunesmith.lifecycle.reports import ReleasedModel
+    from tunesmith.lifecycle.shown_rows import ShownRows
     from tunesmith.lifecycle.starter import Started
     from tunesmith.lifecycle.suggest import Suggestion
 
@@ -65,6 +66,7 @@ __all__ = [
     "resume",
     "reveal",
     "run",
+    "show_rows",
     "suggest",
     "train",
 ]
@@ -96,14 +98,38 @@ def plan(
 
 def plan_in(session: Session, recipe: AnyRecipe) -> Plan:
     """The plan of a loaded recipe, in an open session."""
-    runner = Runner(
+    return make_plan(recipe, _runner(session, recipe))
+
+
+def _runner(session: Session, recipe: AnyRecipe) -> Runner:
+    return Runner(
         session.workspace,
         session.ledger,
         seed=recipe.seed,
         listener=session.listener,
         is_cancelled=session.cancel.is_set,
     )
-    return make_plan(recipe, runner)
+
+
+def show_rows(
+    recipe: RecipeLike,
+    overrides: Sequence[str] = (),
+    *,
+    split: str = "train",
+    first: int = 0,
+    number: int = 3,
+    phase: int | None = None,
+    home: Path | str | None = None,
+    project: str = "default",
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> ShownRows:
+    """Rows as a language model reads them, with what of them is trained."""
+    from tunesmith.lifecycle.shown_rows import show_rows as shown
+
+    loaded = load_recipe(recipe, overrides)
+    with open_session(home, project, listener, cancel) as session:
+        return shown(loaded, _runner(session, loaded), split=split, first=first, number=number, phase=phase)
 
 
 def run(
@@ -257,12 +283,18 @@ def evaluate(
 ) -> Measurement:
     """Measure a model on a labelled file."""
     from tunesmith.lifecycle.measure import measure
-    from tunesmith.lifecycle.reports import learned_texts, trained_columns
+    from tunesmith.lifecycle.measure_written import measure_written
+    from tunesmith.lifecycle.reports import learned_format, learned_texts, trained_columns
 
     with open_session(home, project, listener, cancel) as session:
+        opened = models_of.open_model(session, reference)
+        if isinstance(opened, LanguageModel):
+            asked = learned_format(session, reference, question=text_column, answer=label_column)
+            learned = learned_texts(session, reference)
+            return measure_written(session, opened, Path(path), asked, learned=learned, confidence=confidence)
         return measure(
             session,
-            models_of.open_head(session, reference),
+            opened,
             Path(path),
             label_column,
             text_column=text_column,

@@ -8,7 +8,22 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from tunesmith.cli import chat, compare, demo, doctor, evaluate, export, init, models, plan, predict, resume, run, train
+from tunesmith.cli import (
+    chat,
+    compare,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    init,
+    models,
+    plan,
+    predict,
+    resume,
+    run,
+    train,
+)
 from tunesmith.cli.screen import Screen
 from tunesmith.core.errors import RecipeError
 
@@ -18,6 +33,7 @@ VERBS = {
     "run": run.run,
     "resume": resume.resume,
     "train": train.train,
+    "data": data.data,
     "predict": predict.predict,
     "chat": chat.chat,
     "export": export.export,

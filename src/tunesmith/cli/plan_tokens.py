@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
@@ -14,6 +14,9 @@ from rich.text import Text
 
 from tunesmith.cli import figures
 from tunesmith.cli.tables import table
+
+if TYPE_CHECKING:
+    from tunesmith.lifecycle.shown_rows import ShownRows
 
 INDENT = f"{'':<14}"
 TRAIN_ON = {"assistant": "every answer is trained", "last": "the last answer is trained", "all": "all is trained"}
@@ -58,6 +61,19 @@ def tokens(facts: Mapping[str, Any], title: str = "tokens") -> list[RenderableTy
     if facts["samples"]:
         lines.append(Legend())
         lines += [Sample(one) for one in facts["samples"]]
+    return lines
+
+
+def rows_shown(found: ShownRows) -> list[RenderableType]:
+    """The lines of rows that were asked for, behind what all of them come to."""
+    lines = tokens({**found.facts, "samples": []})
+    lines.append(Legend())
+    for one in found.rows:
+        words = f"  {figures.count(one.num_tokens, 'token')}, {one.num_trained:,} trained"
+        words += f", {one.num_cut:,} cut" if one.num_cut else ""
+        lines.append(Text.assemble((f"{INDENT}{figures.shown(one.row_id, 40)}", "bold"), f" {one.source}{words}"))
+        lines.append(Sample(one.pieces))
+    lines.append(Text(f"{INDENT}{len(found.rows)} of {figures.count(found.num_rows, 'row')} of {found.split}", "dim"))
     return lines
 
 

@@ -6,7 +6,8 @@ IM_START, IM_END = "<|im_start|>", "<|im_end|>"
 
 _TOOL_CALLS = """\
     {%- for call in message.tool_calls or [] %}
-        {{- '\\n<tool_call>\\n' + {'name': call.function.name, 'arguments': call.function.arguments} | tojson }}
+        {{- ('\\n' if message.content or not loop.first else '') + '<tool_call>\\n' }}
+        {{- {'name': call.function.name, 'arguments': call.function.arguments} | tojson }}
         {{- '\\n</tool_call>' }}
     {%- endfor %}
 """
