@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import difflib
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tunesmith.core.config import Config
 from tunesmith.core.conversation import Role
+from tunesmith.core.errors import RecipeError
+from tunesmith.data.formats.table import FORMATS
 
 FormatKind = Literal["auto", "messages", "sharegpt", "alpaca", "prompt_completion", "text"]
 Columns = str | Annotated[tuple[str, ...], Field(min_length=1)]
@@ -41,6 +44,23 @@ class FormatSection(Config):
     @classmethod
     def _one_word(cls, section: Any) -> Any:
         return {"kind": section} if isinstance(section, str) else section
+
+    @model_validator(mode="after")
+    def _roles_are_known(self) -> Self:
+        """Raise RecipeError where `columns` names what no format has, or not the one that is told."""
+        formats = FORMATS.values() if self.kind == "auto" else [FORMATS[self.kind]]
+        roles = list(dict.fromkeys(role for one in formats for role in one.names))
+        for role in self.columns:
+            if role not in roles:
+                near = difflib.get_close_matches(role, roles, n=1)
+                has_not = "no format has" if self.kind == "auto" else f"the format `{self.kind}` has not"
+                raise RecipeError(
+                    f"`data.format.columns` names `{role}`, which {has_not}",
+                    seen=role,
+                    allowed=", ".join(roles),
+                    next=f"did you mean `{near[0]}`?" if near else "write what the format calls it on the left",
+                )
+        return self
 
 
 class FormatConfig(FormatSection):

@@ -182,18 +182,8 @@ def _likeliest(lists: Sequence[str], names: Mapping[str, str], config: FormatCon
 
 
 def _check_told(config: FormatConfig, columns: Sequence[str]) -> None:
-    """Raise RecipeError where `columns` names a role that the format has not, or a column that is not there."""
-    formats = FORMATS.values() if config.kind == "auto" else [FORMATS[config.kind]]
-    roles = dict.fromkeys(role for one in formats for role in one.names)
+    """Raise RecipeError where the recipe names a column that is not there."""
     for role, one in config.columns.items():
-        if role not in roles:
-            raise RecipeError(
-                f"`data.format.columns` names `{role}`, which "
-                + ("no format has" if config.kind == "auto" else f"the format `{config.kind}` has not"),
-                seen=role,
-                allowed=", ".join(roles),
-                next=suggest.did_you_mean(role, list(roles), "name what the format calls it, on the left"),
-            )
         for column in (one,) if isinstance(one, str) else one:
             _check_there(column, columns, f"{role}: {column}", config)
     for column in config.lists:
