@@ -21,7 +21,7 @@ def test_cls_is_the_first_token() -> None:
     assert pool(HIDDEN_BTD, MASK_BT, "cls").tolist() == [[1.0, 2.0], [5.0, -1.0]]
 
 
-@pytest.mark.parametrize("how", ["mean", "cls"])
+@pytest.mark.parametrize("how", ["mean", "cls", "last"])
 def test_masked_tokens_change_nothing(how: Pooling) -> None:
     noise_BTD = HIDDEN_BTD.clone()
     noise_BTD[0, 2] = torch.tensor([-1e9, 7e8])
@@ -44,3 +44,11 @@ def test_padding_stands_on_the_right_under_a_mask_of_0() -> None:
     tokens_BT, mask_BT = pad([[5, 6, 7], [8]])
     assert tokens_BT.tolist() == [[5, 6, 7], [8, 0, 0]]
     assert mask_BT.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_the_last_token_is_the_last_that_is_no_padding() -> None:
+    hidden_BTD = torch.arange(24.0).reshape(2, 4, 3)
+    mask_BT = torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])
+    assert torch.equal(pool(hidden_BTD, mask_BT, "last"), torch.stack([hidden_BTD[0, 1], hidden_BTD[1, 3]]))
+    left_BT = torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1]])
+    assert torch.equal(pool(hidden_BTD, left_BT, "last"), hidden_BTD[:, 3])
