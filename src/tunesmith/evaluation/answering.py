@@ -18,6 +18,16 @@ PROGRESS_ROWS = 32
 """Rows between two reports of progress."""
 
 
+class Told(Protocol):
+    """Somebody who is told how far the work is, and may stop it; a step's context is."""
+
+    def progress(self, done: float, total: float, unit: str, note: str = "") -> None:
+        """Say how far the work is."""
+
+    def check_cancelled(self) -> None:
+        """Raise ``Interrupted`` once somebody asked to stop."""
+
+
 class Submits(Protocol):
     """Something that answers requests."""
 
@@ -70,7 +80,7 @@ def answered(engine: Predictor, texts: Sequence[str], context: StepContext, note
     return Answered(values_NC, num_cut_N, np.array(known, float) if len(known) == len(texts) and known else None)
 
 
-def every_answer(engine: Submits, request: Request, context: StepContext, note: str) -> list[Answer]:
+def every_answer(engine: Submits, request: Request, context: Told, note: str) -> list[Answer]:
     """The answer to each text or conversation of a request, in their order.
 
     Raises: StepError where one is left without an answer, or an answer is no finite number.

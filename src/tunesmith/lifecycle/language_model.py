@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from tunesmith.core.conversation import ROLES, Conversation, Turn
-from tunesmith.core.engine import Answer, Engine, GenerationOptions, Request
+from tunesmith.core.engine import Answer, Engine, GenerationOptions, Request, Stream
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.governance.privacy.treat import treatment_of
 from tunesmith.models.language_manifest import LanguageManifest
@@ -87,6 +87,10 @@ class LanguageModel:
         for answer in self._engine.submit(Request("generate", conversations=asked, options=options)):
             found[answer.index] = answer
         return [_generation(found[place]) for place in range(len(conversations))]
+
+    def submit(self, request: Request) -> Stream:
+        """The answers to a request whose conversations are as the model learned them (``as_learned``)."""
+        return self._engine.submit(request)
 
     def stream(self, asked: Asked, options: GenerationOptions | None = None) -> Iterator[str]:
         """The answer to one prompt, list of messages or conversation, in pieces as they are written."""

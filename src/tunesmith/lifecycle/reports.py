@@ -10,6 +10,7 @@ import polars as pl
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
+from tunesmith.data.formats.config import FormatConfig
 from tunesmith.lifecycle.run import RECIPE
 from tunesmith.lifecycle.session import Session
 from tunesmith.recipe.language import LanguageRecipe
@@ -106,6 +107,29 @@ def asked_columns(session: Session, reference: str) -> list[str]:
     told = [source.columns.get(role) for source in recipe.data.sources for role in roles]
     told += [name for role in roles if isinstance(name := recipe.data.format.columns.get(role), str)]
     return list(dict.fromkeys(name for name in told if name is not None))
+
+
+def learned_format(
+    session: Session, reference: str, *, question: str | None = None, answer: str | None = None
+) -> FormatConfig:
+    """How the rows that a language model learned from were read as conversations, or the columns that are named;
+    detected anew where nothing is known.
+
+    Raises: RecipeError where one column is named and not the other.
+    """
+    if (question is None) != (answer is None):
+        raise RecipeError(
+            "the columns of questions and of answers are named together",
+            seen=f"--text-column {question}" if answer is None else f"--label-column {answer}",
+            next="name both, or none: then they are read as in training",
+        )
+    if question is not None and answer is not None:
+        return FormatConfig(columns={"prompt": question, "completion": answer})
+    try:
+        recipe = load(session.workspace.run_folder(run_of(session, reference)) / RECIPE)
+    except TunesmithError:
+        return FormatConfig()
+    return recipe.for_format(recipe.data.sources[0].name) if isinstance(recipe, LanguageRecipe) else FormatConfig()
 
 
 def splits_of(session: Session, reference: str) -> Artifact:

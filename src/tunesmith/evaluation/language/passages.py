@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tunesmith.core.engine import Request
-from tunesmith.core.stage import StepContext
-from tunesmith.evaluation.answering import Submits, every_answer
+from tunesmith.evaluation.answering import Submits, Told, every_answer
 
 PASSAGE_BYTES = 800
 """A passage is at most so long: about 200 tokens, which every context holds, and far more than a model needs to find
@@ -33,7 +32,7 @@ def passages(text: str, max_bytes: int = PASSAGE_BYTES) -> Iterator[str]:
         yield held
 
 
-def scored_whole(engine: Submits, texts: Sequence[str], context: StepContext, note: str) -> list[Score]:
+def scored_whole(engine: Submits, texts: Sequence[str], context: Told, note: str) -> list[Score]:
     """Log-probability, weight and bytes of each text, in as few passages as the context allows."""
     sums = [[0.0, 0.0, 0.0] for _ in texts]
     waiting = list(enumerate(texts))

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from tunesmith.core.conversation import Conversation
 from tunesmith.core.engine import Answer, GenerationOptions, Request
-from tunesmith.core.stage import StepContext
-from tunesmith.evaluation.answering import Submits, every_answer
+from tunesmith.evaluation.answering import Submits, Told, every_answer
 from tunesmith.evaluation.language.few_shot import Examples, fitted
 from tunesmith.evaluation.language.passages import scored_whole
 from tunesmith.evaluation.language.prompts import TestPrompts
@@ -52,7 +51,7 @@ def responses(
     engine: Submits,
     asked: TestPrompts,
     options: GenerationOptions,
-    context: StepContext,
+    context: Told,
     name: str,
     examples: Examples | None = None,
 ) -> Responses:
