@@ -10,7 +10,7 @@ import polars as pl
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError, StepError
 from tunesmith.core.tasks import is_language
-from tunesmith.data import clean, dataset, derive, joins, language, lines
+from tunesmith.data import clean, dataset, derive, joins, language, lines, prompts
 from tunesmith.data.changes import Changes
 from tunesmith.data.dataset import LINEAGE
 from tunesmith.data.gather import Gathered
@@ -54,7 +54,10 @@ def shaped(
     """
     # Lines end where white space is repaired.
     rows = lines.examined(gathered.rows, config.noise, changes)
-    rows, repaired = clean.repair(rows, gathered.mapped, config.clean, changes)
+    # Conversations were repaired turn by turn: in JSON, a quotation mark put for an entity would end its string.
+    written = ("text", *prompts.WRITTEN) if is_language(config.task) else ()
+    mapped = [name for name in gathered.mapped if name not in written]
+    rows, repaired = clean.repair(rows, mapped, config.clean, changes)
     rows = joins.joined(rows, config.joins, tables, config.clean, changes)
     rows = normalised(rows, config.normalise, changes)
     rows = derive.derived(rows, config.derive, changes)

@@ -122,7 +122,7 @@ def _counted(fault: Fault, tally: Tally) -> Fault:
     return fault
 
 
-def facts_of(detected: Detected, config: FormatConfig, tally: Tally, refused: Mapping[str, int]) -> dict[str, Any]:
+def facts_of(detected: Detected, tally: Tally, refused: Mapping[str, int]) -> dict[str, Any]:
     """What a dataset's facts say of its conversations."""
     facts: dict[str, Any] = {
         "format": detected.format.kind,
@@ -135,7 +135,6 @@ def facts_of(detected: Detected, config: FormatConfig, tally: Tally, refused: Ma
         "with_weights": tally.num_with_weights,
         "changed": dict(sorted(tally.events.items())),
         "repaired": dict(tally.repaired),
-        "repair": {"unicode": config.unicode, "whitespace": config.whitespace},
         "refused": dict(sorted(refused.items())),
     }
     if tally.unknown_roles:

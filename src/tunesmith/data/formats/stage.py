@@ -63,7 +63,8 @@ class Format:
             "rows": manifest.rows,
             "refused": dict(manifest.refused),
             "notes": [*source.facts.get("notes", ()), *detected.notes, *work.notes],
-            "conversations": facts_of(detected, self.config, work.tally, work.refused),
+            "repair": {"unicode": self.config.unicode, "whitespace": self.config.whitespace},
+            "conversations": facts_of(detected, work.tally, work.refused),
         }
         return {"dataset": facts}
 

@@ -247,7 +247,7 @@ def test_contents_are_repaired_and_counted_by_row(tmp_path: Path) -> None:
         ("assistant", "text"),
     ]  # fmt: skip
     assert facts["conversations"]["repaired"] == {"unicode": 1, "whitespace": 1}
-    assert facts["conversations"]["repair"] == {"unicode": True, "whitespace": True}
+    assert facts["repair"] == {"unicode": True, "whitespace": True}
     assert all(content in rows["text"][0] for _, content in turns(rows))
 
 
