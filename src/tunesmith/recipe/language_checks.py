@@ -35,6 +35,14 @@ def _derived(recipe: LanguageRecipe) -> Iterator[Problem]:
                 seen=column,
                 next="change the column in its source, for instance in the query, and map it there",
             )
+    boilerplate = recipe.data.noise.boilerplate
+    if boilerplate is not None and boilerplate.column in TAKEN:
+        yield Problem(
+            ("data", "noise", "boilerplate"),
+            "lines cannot be cut out of conversations: the model would still learn them from `messages`",
+            seen=f"column: {boilerplate.column}",
+            next="cut the lines in the source, or leave `boilerplate` out",
+        )
 
 
 def _phases(recipe: LanguageRecipe) -> Iterator[Problem]:
