@@ -51,7 +51,7 @@ def language_plan(recipe: LanguageRecipe, runner: Runner) -> Plan:
             "seconds": round(sum(one["seconds"] for one in forecasts), 1),
             "peak_bytes": max((one["peak_bytes"] for one in forecasts), default=0),
         },
-        settings=last.model_dump(mode="json") | {"epochs": _epochs(last, phases[-1])},
+        settings=_settings(last, base, phases[-1]),
         privacy=[dict(made["findings"].facts) for made in results.values() if "findings" in made],
         tokens=[dict(one.facts) for one in phases],
     )
@@ -88,6 +88,13 @@ def _lengths(tokens: Artifact) -> dict[str, Any]:
         "splits": splits,
         "lost_by_source": lost,
     }
+
+
+def _settings(train: TrainLanguageConfig, base: Artifact, tokens: Artifact) -> dict[str, Any]:
+    """The settings of a phase, with what the model's size and the number of rows decide."""
+    settings = train.model_dump(mode="json")
+    settings["optimizer"]["lr"] = train.lr_at(base.facts["hidden"])
+    return settings | {"epochs": _epochs(train, tokens)}
 
 
 def _epochs(train: TrainLanguageConfig, tokens: Artifact) -> float:

@@ -208,7 +208,11 @@ def _view(
 def _settings(recipe: AnyRecipe, made: Mapping[str, Artifact]) -> dict[str, Any]:
     """The settings that were trained with: those that tuning chose, else the recipe's own."""
     if "settings" not in made:
-        return recipe.settings()
+        settings = recipe.settings()
+        if settings["optimizer"]["lr"] is None:
+            # A language model's vetted rate goes with its size, which only the step knew.
+            settings["optimizer"]["lr"] = made["model"].facts["lr"]
+        return settings
     chosen: dict[str, Any] = json.loads((made["settings"].path / "settings.json").read_text(encoding="utf-8"))["train"]
     return chosen
 
