@@ -38,6 +38,7 @@ NOTES = {
     "unshown_turns": "turns of others are not shown by the template as the data has them",
     "open_turns": "answers within conversations end with no token: the model does not learn to stop there",
     "unknown_tokens": "tokens stand for signs that the vocabulary has not",
+    "control_rows": "rows hold the text of a special token: the model reads it as that token",
     "cut_trained_tokens": "tokens that would be trained are cut off",
 }
 

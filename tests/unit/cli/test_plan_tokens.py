@@ -26,6 +26,7 @@ COUNTS = {
     "unlike_asked_turns": 0,
     "unshown_turns": 0,
     "open_turns": 0,
+    "control_rows": 0,
     "num_bytes": 900,
     "reasons": {"longer than 64 tokens": 2, "no answer to train on": 1},
 }

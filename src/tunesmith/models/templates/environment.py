@@ -44,16 +44,19 @@ def compile_template(text: str, today: str | None = None) -> jinja2.Template:
 
     ``today``: the day that ``strftime_now`` writes, as ``2024-07-26``; None: the real one.
 
-    Raises: jinja2.TemplateSyntaxError.
+    Raises: jinja2.TemplateSyntaxError; Exceeded.
     """
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, jinja2.ext.loopcontrols]
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[_Generation, jinja2.ext.loopcontrols],
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise
     day = None if today is None else datetime.fromisoformat(today)
     environment.globals["strftime_now"] = lambda form: (day or datetime.now()).strftime(form)
-    return environment.from_string(text)
+    with _bounded_time():  # constants of a template are computed here already
+        return environment.from_string(text)
 
 
 def render(template: jinja2.Template, variables: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +38,15 @@ class Vocabulary:
     def size(self) -> int:
         """One more than the largest id."""
         return 1 + max(self.fast.get_vocab(with_added_tokens=True).values(), default=-1)
+
+    @cached_property
+    def _control_pattern(self) -> re.Pattern[str]:
+        unknown = self.named.get("unk_token")
+        return re.compile("|".join(re.escape(one) for one in self.control if one != unknown) or "(?!)")
+
+    def has_control(self, text: str) -> bool:
+        """Whether a text holds the text of a token that is no text: the tokenizer makes that token of it."""
+        return self._control_pattern.search(text) is not None
 
     @property
     def bos(self) -> int | None:

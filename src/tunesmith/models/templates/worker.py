@@ -169,6 +169,8 @@ def main() -> None:
                 answered = {"ready": True}
             except jinja2.TemplateSyntaxError as error:
                 answered = {"wrong": f"line {error.lineno}: {error.message}"}
+            except environment.Exceeded as error:
+                answered = {"wrong": f"reading it takes {error}"}
             except (RecursionError, MemoryError) as error:
                 answered = {"wrong": f"it cannot be read: {type(error).__name__}"}
         else:

@@ -122,6 +122,8 @@ class Kept:
     num_left: int = 0
     """Tokens of parts of it that did not fit."""
     is_split: bool = False
+    has_control: bool = False
+    """Its own words hold the text of a token that is no text (`</s>` in a page of HTML)."""
 
 
 @dataclass(frozen=True)

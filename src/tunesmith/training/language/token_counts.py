@@ -24,6 +24,7 @@ FIELDS = (
     "unlike_asked_turns",
     "unshown_turns",
     "open_turns",
+    "control_rows",
     "num_bytes",
 )
 
@@ -47,6 +48,7 @@ class Counts:
             numbers["unlike_asked_turns"] += kept.marked.num_unlike_asked
             numbers["unshown_turns"] += kept.marked.num_unshown
             numbers["open_turns"] += kept.marked.num_open
+        numbers["control_rows"] += kept.has_control
         numbers["cut_tokens"] += kept.num_left
         for one in kept.parts:
             numbers["sequences"] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -150,6 +151,7 @@ class _Work:
             return
         for part in made.parts:
             self._check_ids(part, row_id)
+        made = replace(made, has_control=self.vocabulary.has_control(row.get("messages") or row.get("text") or ""))
         files.keep(row_id, source, made)
         for one in counts:
             one.keep(made, self.vocabulary.unknown)

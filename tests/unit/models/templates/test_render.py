@@ -118,6 +118,9 @@ def test_a_template_that_cannot_be_read_names_its_line(opened) -> None:  # type:
     with pytest.raises(ModelError, match="cannot be read") as error:
         opened("fine\n{% if %}").prompts([PAIR])
     assert "line 2" in str(error.value.seen)
+    with pytest.raises(ModelError, match="cannot be read") as error:
+        opened("{{ 9**(9**9) }}").prompts([PAIR])
+    assert "more than 1 s of processor time" in str(error.value.seen)
 
 
 def test_the_environment_is_that_of_transformers(opened) -> None:  # type: ignore[no-untyped-def]

@@ -304,6 +304,12 @@ def test_unknown_signs_are_counted(tmp_path: Path) -> None:
     assert facts["by_source"]["own"]["unknown_tokens"] == 1
 
 
+def test_words_that_are_special_tokens_are_counted_and_masks_stay_right(tmp_path: Path) -> None:
+    facts, folder = run(tmp_path, [pair("ask </s> one", "two</s> three"), pair("ask", "one")])
+    assert shown(folder, tmp_path) == "<s> ask ␣ </s> ␣one ⏎ +two +</s> +␣three +</s>"
+    assert facts["by_source"]["own"]["control_rows"] == 1
+
+
 def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
     rows = [CHAT, LONG, pair("ask", "one")]
     for name in ("a", "b"):
