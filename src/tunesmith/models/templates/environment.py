@@ -25,8 +25,8 @@ MAX_MEMORY_BYTES = 512_000_000
 """Of the process that renders, beyond what it starts with."""
 
 
-class Exceeded(Exception):
-    """A template took more than it may: what."""
+class Exceeded(BaseException):
+    """A template took more than it may: what. No Exception, as Jinja swallows those of constants that it computes."""
 
 
 class _Generation(jinja2.ext.Extension):
