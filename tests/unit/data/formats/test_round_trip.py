@@ -51,7 +51,7 @@ def conversations(draw: st.DrawFn) -> Conversation:
 
 
 @given(st.lists(conversations(), min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_messages_come_back_as_they_were(given_: list[Conversation]) -> None:
     columns = {
         "messages": [
@@ -69,7 +69,7 @@ def test_messages_come_back_as_they_were(given_: list[Conversation]) -> None:
 
 
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_the_same_pair_in_every_form_is_the_same_conversation(pairs: list[tuple[str, str]]) -> None:
     forms: list[dict[str, list[Any]]] = [
         {"prompt": [one for one, _ in pairs], "completion": [one for _, one in pairs]},
