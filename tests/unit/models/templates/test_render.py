@@ -68,11 +68,12 @@ def test_the_row_that_takes_too_much_is_named(opened) -> None:  # type: ignore[n
 
 
 def test_a_process_that_does_not_answer_is_ended_and_started_again(opened, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("tunesmith.models.templates.render.WAIT_S", 0.5)
     renderer = opened("{{ messages[0].content }}")
     assert renderer.prompts([PAIR]) == ["Hi"]
     renderer._process.send_signal(signal.SIGSTOP)  # it is asked, and never answers
-    assert renderer._ask({"items": [ITEM], "train_on": "assistant"}) is None
+    with monkeypatch.context() as patched:
+        patched.setattr("tunesmith.models.templates.render.WAIT_S", 0.2)
+        assert renderer._ask({"items": [ITEM], "train_on": "assistant"}) is None
     assert renderer._process is None
     assert renderer.prompts([PAIR]) == ["Hi"]
 
