@@ -36,9 +36,10 @@ def shown(plan: Plan, next_command: str | None = None) -> list[RenderableType]:
         *_splits(plan),
         *_labels(plan),
     ]
-    lines += [_lengths(plan), *_length_notes(plan), *_model(plan), *_candidates(plan), _steps(plan), _total(plan)]
+    lines += [_lengths(plan), *_length_notes(plan)]
     for number, facts in enumerate(plan.tokens, 1):
         lines += tokens(facts, "tokens" if len(plan.tokens) == 1 else f"phase {number}")
+    lines += [*_model(plan), *_candidates(plan), _steps(plan), _total(plan)]
     if next_command is not None:
         lines.append(Text.assemble("next: ", (next_command, "bold")))
     return lines
