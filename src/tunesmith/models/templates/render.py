@@ -6,6 +6,7 @@ import json
 import select
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ class Renderer:
             "named": dict(vocabulary.named),
             "ends": list(vocabulary.control),
         }
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._finalizer: weakref.finalize[Any, Any] | None = None
 
@@ -145,9 +147,10 @@ class Renderer:
         )
 
     def _ask(self, asked: Any) -> Any:
-        """The answer of the process; None where it died."""
-        process = self._process or self._start()
-        return self._exchange(process, asked)
+        """The answer of the process; None where it died. One question at a time, whatever threads ask."""
+        with self._lock:
+            process = self._process or self._start()
+            return self._exchange(process, asked)
 
     def _exchange(self, process: subprocess.Popen[bytes], asked: Any) -> Any:
         assert process.stdin is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.word_tokens import write_word_tokenizer
 
 from tunesmith.core.conversation import Conversation, Turn
 from tunesmith.core.errors import DataError, ModelError
-from tunesmith.models.templates import environment
+from tunesmith.models.templates import built_in, environment
 from tunesmith.models.templates.render import Marked, Refused, Renderer
 from tunesmith.models.templates.template import ChatTemplate
 from tunesmith.models.templates.vocabulary import Vocabulary
@@ -142,6 +143,33 @@ def test_transformers_renders_the_same(opened) -> None:  # type: ignore[no-untyp
         messages = [turn.to_message() for turn in PAIR.turns]
         [expected], _ = render_jinja_template([messages], chat_template=text, bos_token="<s>", eos_token="</s>")
         assert opened(text).prompts([PAIR], is_asked=False) == [expected]
+    # Ours are saved with a model as chat_template.jinja, and are read there by others.
+    system = Conversation(
+        (Turn("system", "Be brief."), *PAIR.turns), ({"type": "function", "function": {"name": "f"}},)
+    )
+    for text, asked in (
+        (built_in.chatml(has_bos=True, end=None), system),
+        (built_in.chatml(has_bos=False, end="<|im_end|>"), system),
+        (built_in.plain(has_bos=True), PAIR),
+    ):
+        for is_asked in (True, False):
+            [expected], _ = render_jinja_template(
+                [[turn.to_message() for turn in asked.turns]],
+                tools=[dict(tool) for tool in asked.tools] or None,
+                chat_template=text,
+                add_generation_prompt=is_asked,
+                bos_token="<s>",
+                eos_token="</s>",
+            )
+            assert opened(text).prompts([asked], is_asked=is_asked) == [expected]
+
+
+def test_threads_ask_one_after_the_other(opened) -> None:  # type: ignore[no-untyped-def]
+    renderer = opened("{{ messages[0].content }}")
+    asked = [Conversation((Turn("user", f"number {place}"),)) for place in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(renderer.prompt, asked))
+    assert found == [one.turns[0].content for one in asked]
 
 
 def test_the_process_knows_none_of_our_secrets(opened, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
