@@ -22,7 +22,7 @@ from tunesmith.training.batch import Batching, Padded
 from tunesmith.training.checkpoint import Checkpoint, Checkpoints, optimizer_tensors, restore_optimizers
 from tunesmith.training.mishaps import Mishaps, diagnose, is_finite
 from tunesmith.training.precision import seed_generators
-from tunesmith.training.step import MemoryShort, Networks, NotFinite, Taken, is_out_of_memory, take
+from tunesmith.training.step import MemoryShort, Networks, NoMemory, NotFinite, Taken, is_out_of_memory, take
 from tunesmith.training.validation import Watch, evaluate
 
 Done = TypeVar("Done")
@@ -146,6 +146,10 @@ class Loop:
                 if self._is_given_up(step, error):
                     break
                 return
+            except NoMemory:
+                raise
+            except StepError as error:
+                raise StepError(f"optimizer step {step}: {error.what}", seen=error.seen, next=error.next) from None
             self.state.pending.append((taken.loss, taken.grad_norm))
         self.state.step += 1
         if self.state.step % self.log_every == 0 or self.state.step == self.total_steps:
@@ -173,7 +177,7 @@ class Loop:
     def _with_less_memory(self, work: Callable[[], Done]) -> Done:
         """What the work gives, microbatches halved for as long as memory runs out in it.
 
-        Raises: StepError where even single rows do not fit.
+        Raises: NoMemory where even single rows do not fit.
         """
         while True:
             try:
@@ -183,7 +187,7 @@ class Loop:
                     raise
                 before = self.budget_tokens
                 if before < 2 or getattr(error, "is_smallest", False):
-                    raise StepError(
+                    raise NoMemory(
                         f"optimizer step {self.state.step}: memory ran out with a single row in a microbatch",
                         seen=str(error).splitlines()[0] if str(error) else type(error).__name__,
                         next="lower `max_tokens`, train fewer weights (`trainable: lora`), or use a machine with more",

@@ -34,6 +34,10 @@ class NotFinite(StepError):
     """The first weight whose gradient is not finite."""
 
 
+class NoMemory(StepError):
+    """Not even a single row fits into memory."""
+
+
 class MemoryShort(Exception):
     """A microbatch did not fit into memory; no weight has moved."""
 

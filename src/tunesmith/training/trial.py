@@ -19,6 +19,7 @@ from tunesmith.core.stage import Given, StepContext
 from tunesmith.training.config import TrainStageConfig
 from tunesmith.training.loop import Loop
 from tunesmith.training.stage import assemble
+from tunesmith.training.step import NoMemory
 from tunesmith.training.validation import answers
 
 OUTPUTS = "outputs.npy"
@@ -151,6 +152,6 @@ def _finish(loop: Loop, folder: Path) -> None:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, StepError):
+    if isinstance(error, StepError) and not isinstance(error, NoMemory):
         return f"{error.what} ({error.seen})" if error.seen else error.what
     return "memory ran out"
