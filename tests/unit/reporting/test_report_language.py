@@ -80,6 +80,10 @@ def test_masks_join_neighbours_and_losses_are_counted(tmp_path: Path) -> None:
         ("Aromi is a pub.</s>", "trained"),
     ]
     assert found[0].columns == ("Rows", "Kept", "Left out", "Tokens", "Trained", "Lost")
+    assert found[0].name == ""
+    view = language_view(tmp_path / "two")
+    several = tokens_of(replace(view, made={f"tokens:{phase}": view.made["tokens"] for phase in (1, 2)}))
+    assert several is not None and [one.name for one in several] == ["Phase 1", "Phase 2"]
     assert found[0].reasons == (("longer than 512 tokens", "2 rows"),)
 
 

@@ -43,7 +43,7 @@ class TokensPart:
     """The tokens of a phase of training."""
 
     name: str
-    """The phase's step, where there are several."""
+    """The phase, where there are several."""
     words: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
@@ -56,7 +56,10 @@ class TokensPart:
 def tokens_of(view: RunView) -> tuple[TokensPart, ...] | None:
     """The tokens of every phase; None where no step made any."""
     found = [(step, made["tokens"]) for step, made in view.made.items() if "tokens" in made]
-    return tuple(_part(step if len(found) > 1 else "", facts) for step, facts in found) or None
+    return (
+        tuple(_part(f"Phase {step.partition(':')[2]}" if len(found) > 1 else "", facts) for step, facts in found)
+        or None
+    )
 
 
 def _part(name: str, facts: Mapping[str, Any]) -> TokensPart:

@@ -18,6 +18,7 @@ from tunesmith.core.conversation import Conversation, Turn
 from tunesmith.core.errors import DataError, RecipeError, StepError
 from tunesmith.evaluation.config import GateRule
 from tunesmith.evaluation.language.config import EvaluateLanguageConfig, ForgettingConfig
+from tunesmith.evaluation.language.prompts import NOT_READ
 from tunesmith.evaluation.language.stage import EvaluateLanguage
 
 TRAIN = [asked(f"name number {at}", f"it is {at}") for at in range(20)]
@@ -97,13 +98,10 @@ def test_what_is_written_and_scored_is_bounded_and_counted(tmp_path: Path) -> No
     assert rows["generated"].count() == 5 and rows["weight"].count() == 12
     by_metric = {one["metric"]: one["num_rows"] for one in facts["comparisons"]}
     assert by_metric == {"chrf": 5}
-    again, others, _ = _run(tmp_path / "again", frame(list(map(_conversation, TEST["messages"])), "other"), generation={"prompts": 5}, scored_prompts=12)  # fmt: skip # noqa: E501
+    renamed = TEST.with_columns(pl.col("row_id").str.replace("row", "other"))
+    again, others, _ = _run(tmp_path / "again", renamed, generation={"prompts": 5}, scored_prompts=12)
     assert others["generated"].to_list() == rows["generated"].to_list()
     assert again["metrics"] == facts["metrics"]
-
-
-def _conversation(messages: str) -> Conversation:
-    return Conversation.read(messages)
 
 
 def test_a_gate_asks_what_it_says(tmp_path: Path) -> None:
@@ -159,8 +157,8 @@ def test_calls_of_tools_are_scored_and_not_written(tmp_path: Path) -> None:
 def _tokens(folder: Path, left: dict[str, str], **facts: Any) -> Artifact:
     folder.mkdir(parents=True)
     for split in ("train", "test"):
-        frame_ = pl.DataFrame({"row_id": list(left), "reason": list(left.values())}, schema=dict.fromkeys(("row_id", "reason"), pl.String))  # fmt: skip # noqa: E501
-        frame_.write_parquet(folder / f"{split}.left_out.parquet")
+        rows = pl.DataFrame(list(left.items()), schema={"row_id": pl.String, "reason": pl.String}, orient="row")
+        rows.write_parquet(folder / f"{split}.left_out.parquet")
     return Artifact("tokens", "digest", folder, facts, MadeBy("key", "tokens", 0))
 
 
@@ -168,8 +166,9 @@ def test_rows_that_the_model_cannot_read_are_counted_and_left_out(tmp_path: Path
     left = {"row-3": "the template refuses: no system turn", "row-4": "longer than 512 tokens", "train-1": "longer"}
     facts, rows, engines = _run(tmp_path, more={"tokens": _tokens(tmp_path / "tokens", left)})
     assert facts["prompts"]["all"] == 28 and rows["weight"].null_count() == 2
-    assert facts["notes"] == {f"the model was given no such row, so it is not measured: {left[row]}": 1 for row in ("row-3", "row-4")}  # fmt: skip # noqa: E501
-    shown = {turn.content for one in engines[1].requests for conversation in one.conversations for turn in conversation.turns}  # fmt: skip # noqa: E501
+    assert facts["notes"] == {f"{NOT_READ}: {left[row]}": 1 for row in ("row-3", "row-4")}
+    read = [conversation for one in engines[1].requests for conversation in one.conversations]
+    shown = {turn.content for one in read for turn in one.turns}
     assert "name number 2" in shown and "name number 1" not in shown
 
 

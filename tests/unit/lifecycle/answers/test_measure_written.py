@@ -70,7 +70,8 @@ def test_a_file_is_measured_by_the_prompt(session: Session, tmp_path: Path) -> N
 
 def test_messages_of_json_lines_are_their_own_answers(session: Session, tmp_path: Path) -> None:
     path = tmp_path / "asked.jsonl"
-    turns = [[{"role": "user", "content": f"number {at}"}, {"role": "assistant", "content": f"it is {at}"}] for at in range(5)]  # fmt: skip # noqa: E501
+    said = [("user", "number {}"), ("assistant", "it is {}")]
+    turns = [[{"role": role, "content": text.format(at)} for role, text in said] for at in range(5)]
     path.write_text("".join(json.dumps({"messages": one}) + "\n" for one in turns) + "no json\n", "utf-8")
     found = measure_written(session, _model("chat"), path, FormatConfig())
     assert found.rows == {"read": 6, "measured": 5, "refused": 1}
