@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
@@ -12,6 +11,7 @@ import polars as pl
 from tunesmith.core.conversation import ROLES, Conversation, Turn
 from tunesmith.core.engine import Answer, Engine, GenerationOptions, Request, Stream
 from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.data.formats.asking import conversation_asked
 from tunesmith.governance.privacy.treat import treatment_of
 from tunesmith.models.language_manifest import LanguageManifest
 from tunesmith.texts.contents import repair_contents
@@ -146,8 +146,7 @@ def conversation_of(asked: Asked) -> Conversation:
             )
         if not isinstance(message.get("content", ""), str | None):
             raise DataError(f"the content of message {number} is no text", seen=repr(message["content"])[:80])
-    plain = [{**message, "content": message.get("content") or ""} for message in messages]
-    return Conversation.read(json.dumps(plain), json.dumps(list(tools)) if tools else None)
+    return conversation_asked(list(messages), list(tools) if isinstance(tools, Sequence) else tools)
 
 
 def _generation(answer: Answer) -> Generation:

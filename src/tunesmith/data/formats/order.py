@@ -45,6 +45,14 @@ def conversation(draft: Draft, repeated: Literal["merge", "refuse"]) -> Conversa
     return Conversation(made, draft.tools)
 
 
+def asked(draft: Draft) -> Conversation:
+    """The conversation so far, in the order that rows are brought to; it may end with anybody's turn.
+
+    Raises: Fault with the first thing that makes it none.
+    """
+    return Conversation(_with_ids(_joined(_without_empty(draft), draft, "merge"), draft.events), draft.tools)
+
+
 def _without_empty(draft: Draft) -> list[Said]:
     """The turns that say something; a system turn may be empty, which is the same as none."""
     found = []

@@ -63,7 +63,8 @@ def _said(turn: Any, keys: Keys, roles: Mapping[str, Role], events: list[str]) -
         said = Said("assistant", "", calls=read_calls(content))
     else:
         said = Said(role, content if type(content) is str else content_of(content))  # type: ignore[arg-type]
-    if len(turn) > 2:
+    # Calls may stand without a content.
+    if len(turn) > 2 or keys.content not in turn:
         _read_more(turn, said, keys, events)
     return said
 

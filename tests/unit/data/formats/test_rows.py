@@ -174,6 +174,13 @@ def test_calls_and_results_without_ids_find_each_other(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_calls_may_stand_without_a_content(tmp_path: Path) -> None:
+    messages = [FINE[0], {"role": "assistant", "tool_calls": [CALL]}, {"role": "tool", "tool_call_id": "a"}]
+    _, rows, _ = formatted(tmp_path, {"messages": [messages]})
+    read = Conversation.read(rows["messages"][0])
+    assert read.turns[1].tool_calls == (CALL,) and read.turns[2].tool_call_id == "a"
+
+
 def test_older_forms_of_openai_are_read(tmp_path: Path) -> None:
     messages = [
         said("user", [{"type": "text", "text": "Add "}, {"type": "text", "text": "it."}]),
