@@ -16,7 +16,7 @@ from tests import tiny
 from tunesmith.core.conversation import Conversation, Turn
 from tunesmith.core.engine import Answer, GenerationOptions, Request
 from tunesmith.core.errors import DataError, ModelError, TunesmithError
-from tunesmith.engines.decoding import start_id
+from tunesmith.engines.decoding import start_id, takes_padding
 from tunesmith.engines.generation import GenerationEngine
 from tunesmith.models.causal import load_language
 
@@ -84,6 +84,36 @@ def test_greedy_is_what_transformers_generates(family: str, tmp_path: Path) -> N
     assert [one.num_tokens for one in found] == [len(ids) for ids in expected]
     assert [one.finish for one in found] == ["length" if len(ids) == 24 else "stop" for ids in expected]
     assert max(len(set(ids)) for ids in expected) > 2, "answers that say something"
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("family", "size"),
+    [
+        ("bloom", {"n_layer": 2, "n_head": 4}),
+        ("mamba", {"num_hidden_layers": 2, "state_size": 4, "use_mambapy": False}),
+    ],
+)
+def test_families_that_take_no_positions_are_asked_in_one_length(
+    family: str, size: dict[str, Any], tmp_path: Path
+) -> None:
+    """Bloom's positions are distances, Mamba keeps no keys and values: prompts of one length at a time, and right."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    base(tmp_path, "llama")
+    config = AutoConfig.for_model(
+        family, vocab_size=300, hidden_size=tiny.HIDDEN, pad_token_id=0, bos_token_id=1, eos_token_id=2, **size
+    )
+    config.initializer_range = 0.6
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "files")
+    engine = GenerationEngine.open_base(tmp_path, "generate")
+    assert not takes_padding(engine.module) and engine.reader.max_positions is None
+    prompts = [engine.reader.text_ids(text) for text in TEXTS]
+    expected = reference(load_language(tmp_path / "files"), prompts, 12, sorted(engine.ends))
+    found = answers(engine, texts=TEXTS, options=GenerationOptions(12))
+    assert [one.text for one in found] == [engine.reader.text_of(ids) for ids in expected]
+    assert max(len(set(ids)) for ids in expected) > 2
     engine.close()
 
 
