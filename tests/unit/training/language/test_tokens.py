@@ -321,6 +321,17 @@ def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
         assert both[0] == both[1], name
 
 
+def test_tables_larger_than_memory_are_joined_from_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tunesmith.training.language.token_files.ROWS_TOGETHER", 2)
+    rows = [pair("ask", "one") if place % 3 else LONG for place in range(11)]
+    _, folder = run(tmp_path, rows, max_tokens=10)
+    kept, left = (pl.read_parquet(folder / f"train.{name}.parquet") for name in ("rows", "left_out"))
+    assert kept["row_id"].to_list() == [f"train-{place}" for place in range(11) if place % 3]
+    assert left["row_id"].to_list() == [f"train-{place}" for place in range(0, 11, 3)]
+    assert not list(folder.glob("*.part-*"))
+    assert len(TokenRows(folder, "train")) == kept.height
+
+
 def test_rows_are_read_where_they_lie(tmp_path: Path) -> None:
     _, folder = run(tmp_path, [pair("ask", "one"), pair("ask two", "three")])
     rows = TokenRows(folder, "train")
