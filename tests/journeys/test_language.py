@@ -153,13 +153,15 @@ def test_calls_of_tools_are_trained_and_their_results_are_not(name: str, shared_
     tokens, weights = (np.load(folder / f"train.{what}.npy") for what in ("tokens", "weights"))
     trained = tokenizer.decode(tokens[weights > 0].tolist(), skip_special_tokens=False)
     unseen = tokenizer.decode(tokens[weights == 0].tolist(), skip_special_tokens=False)
-    rows = split_frames(result, tmp_path)["train"]
+    kept = pl.read_parquet(folder / "train.rows.parquet")["row_id"]
+    rows = split_frames(result, tmp_path)["train"].filter(pl.col("row_id").is_in(kept.implode()))
+    assert rows.height > 10
     turns = [turn for messages in rows["messages"] for turn in json.loads(messages)]
     calls = [call["function"]["name"] for turn in turns for call in turn.get("tool_calls", ())]
     results = [turn["content"] for turn in turns if turn["role"] == "tool" and len(turn["content"]) > 40]
     assert calls and all(one in trained for one in set(calls))
     assert results and not [one for one in results[:50] if one in trained]
-    assert sum(one in unseen for one in results[:50]) > 25
+    assert all(one in unseen for one in results[:50])
 
 
 @pytest.mark.parametrize("task", ["summarise", "translate"])
