@@ -71,7 +71,7 @@ def test_all_problems_are_shown_in_the_order_of_the_file() -> None:
         ("bucketing: 3", "true or false"),
         ("optimizer: {betas: [0.9, 2]}", "list of 2 of number ≥ 0 and < 1"),
         ("precision: fp8", "`auto` or `float32` or `bfloat16`"),
-        ("optimizer:", "`adamw` or `adam` or `sgd` or `rmsprop` or `adafactor` or `lion`"),
+        ("optimizer:", "`adamw` or `adam` or `sgd` or `rmsprop` or `adafactor` or `lion` or `muon` or `adamw_8bit`"),
     ],
 )
 def test_a_wrong_value_is_answered_with_what_is_allowed(text: str, allowed: str) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tunesmith.core.errors import RecipeError
-from tunesmith.lifecycle import flow as flows
+from tunesmith.lifecycle import head_flow
+from tunesmith.lifecycle.flow import Flow
+from tunesmith.lifecycle.steps import From
 from tunesmith.recipe.load import load
 from tunesmith.recipe.recipe import Recipe
 
@@ -76,11 +78,11 @@ def test_a_good_label_is_one_of_classify() -> None:
 
 
 def test_measures_are_steps_before_the_evaluation_and_times_know_their_machine() -> None:
-    flow = flows.Flow()
-    flow.at = {name: flows.From(name, name) for name in ("model", "base", "splits", "baselines")}
+    flow = Flow()
+    flow.at = {name: From(name, name) for name in ("model", "base", "splits", "baselines")}
     asked = recipe({"robustness": True, "latency": True})
-    flows._measures(asked, flow)
-    flows._evaluate(asked, flow)
+    head_flow._measures(asked, flow)
+    head_flow._evaluate(asked, flow)
     assert [spec.name for spec in flow.specs] == ["robustness", "cost", "evaluate"]
     assert "cores" in flow.specs[1].fingerprint and not flow.specs[0].fingerprint
     assert {"robustness", "cost"} <= set(flow.specs[2].given)

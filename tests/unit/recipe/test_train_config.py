@@ -18,7 +18,7 @@ from tunesmith.training.config import TrainConfig, TrainStageConfig
 def test_what_is_left_open_takes_the_vetted_setting(trainable: str, optimizer: str) -> None:
     config = TrainConfig.model_validate({"trainable": trainable, "optimizer": optimizer}).for_task("classify")
     good = vetted.VETTED[trainable]
-    assert (config.lr, config.head_lr) == (good.lr[optimizer], good.head_lr[optimizer])
+    assert (config.lr, config.head_lr) == (vetted.rate(good.lr, optimizer), vetted.rate(good.head_lr, optimizer))
 
 
 @pytest.mark.parametrize("trainable", ["full", "head"])
