@@ -69,7 +69,7 @@ def test_restaurants_are_described(shared_data: Path, stories: Path, tmp_path: P
         "task": "generate",
         "data": {"sources": sources},
         "model": str(stories),
-        "train": {"trainable": "full", "epochs": 20},
+        "train": {"trainable": "full"},
         "gate": {},
     }
     result = tunesmith.run(recipe, home=tmp_path / "home")
