@@ -44,7 +44,7 @@ journeys: $(VENV)/.dev  ## The long form of the user journeys: real data sets, t
 	$(BIN)/python -m pytest tests/journeys -s
 
 benchmarks: $(VENV)/.dev  ## Speed against the peer, in one process, alternating
-	$(BIN)/python benchmarks/encoder_full.py
+	$(BIN)/python -m benchmarks.encoder_full
 	$(BIN)/python -m benchmarks.prepare
 
 clean:           ## Remove the virtual environment and the demo

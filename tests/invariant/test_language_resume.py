@@ -9,8 +9,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -21,11 +19,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests import tiny, token_rows
+from tests.step_process import step_process
 
-from tunesmith.core import wiring
 from tunesmith.core.errors import Interrupted, StepError
 from tunesmith.core.stage import Given
-from tunesmith.store.workspace import Workspace
 from tunesmith.training.checkpoint import Checkpoint, Checkpoints
 from tunesmith.training.language.network import LanguageNetwork
 from tunesmith.training.loop import Loop
@@ -220,29 +217,6 @@ def test_a_damaged_checkpoint_is_passed_over(name: str, is_cut: bool, tmp_path: 
     assert "step-000000004 is damaged" in warnings[0] and warnings[1] == "resumed at step 3 of 6"
 
 
-def child(folder: Path, settings: Any, given: Given) -> subprocess.Popen[bytes]:
-    """The train_language step in a process of its own, as the runner starts it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    workspace = Workspace.open(folder / "workspace")
-    request = {
-        "stage": asdict(wiring.wire("stage", "train_language")),
-        "config": settings.model_dump(mode="json"),
-        "given": {name: {**asdict(one), "path": str(one.path)} for name, one in given.items()},
-        "workspace": str(workspace.root),
-        "project": workspace.project,
-        "seed": 0,
-        "wiring": [],
-        "parent": os.getpid(),
-    }
-    (folder / "step.json").write_text(json.dumps(request))
-    return subprocess.Popen(
-        [sys.executable, "-m", "tunesmith.step", str(folder / "step.json")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """kill -9, a while after the process took up its work, again and again: losses and adapter of an unbroken run."""
     given = token_rows.given(tmp_path, "gpt2")
@@ -251,14 +225,14 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     rng, folder, num_killed = random.Random(0), tmp_path / "killed", 0
     for _ in range(NUM_KILLS):
         before = sorted((folder / "scratch" / "checkpoints").glob("step-*"))
-        process = child(folder, settings, given)
+        process = step_process("train_language", settings, given, folder)
         while process.poll() is None and sorted((folder / "scratch" / "checkpoints").glob("step-*")) == before:
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.2))
         process.kill()
         num_killed += process.wait() == -9
     assert num_killed >= min(1, NUM_KILLS), "the run was over before it could be killed"
-    assert child(folder, settings, given).wait(timeout=240) == 0
+    assert step_process("train_language", settings, given, folder).wait(timeout=240) == 0
     files = (path for path in (folder / "out").rglob("*") if path.is_file())
     assert {path.relative_to(folder / "out").as_posix(): path.read_bytes() for path in files} == unbroken.files
     assert json.loads((folder / "result.json").read_text())["facts"]["model"] == unbroken.facts

@@ -9,8 +9,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -20,11 +18,10 @@ from typing import Any
 import pytest
 import torch
 from tests import tiny
+from tests.step_process import step_process
 
-from tunesmith.core import wiring
 from tunesmith.core.errors import Interrupted
 from tunesmith.core.stage import Given
-from tunesmith.store.workspace import Workspace
 from tunesmith.training import loop
 from tunesmith.training.checkpoint import Checkpoint, Checkpoints
 from tunesmith.training.loop import State
@@ -238,29 +235,6 @@ def test_two_checkpoints_are_kept(given: Given, tmp_path: Path) -> None:
     assert kept == ["step-000000005", "step-000000006"]
 
 
-def child(folder: Path, settings: Any, given: Given) -> subprocess.Popen[bytes]:
-    """The train step in a process of its own, as the runner starts it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    workspace = Workspace.open(folder / "workspace")
-    request = {
-        "stage": asdict(wiring.wire("stage", "train")),
-        "config": settings.model_dump(mode="json"),
-        "given": {name: {**asdict(one), "path": str(one.path)} for name, one in given.items()},
-        "workspace": str(workspace.root),
-        "project": workspace.project,
-        "seed": 0,
-        "wiring": [],
-        "parent": os.getpid(),
-    }
-    (folder / "step.json").write_text(json.dumps(request))
-    return subprocess.Popen(
-        [sys.executable, "-m", "tunesmith.step", str(folder / "step.json")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 def test_killed_at_random_moments(given: Given, tmp_path: Path) -> None:
     """kill -9, a while after the process took up its work, again and again: the bytes of a run that stayed in one."""
     settings = config(epochs=4 + 3 * NUM_KILLS)
@@ -271,7 +245,7 @@ def test_killed_at_random_moments(given: Given, tmp_path: Path) -> None:
     checkpoints = folder / "scratch" / "checkpoints"
     num_killed = 0
     for _ in range(NUM_KILLS):
-        process = child(folder, settings, given)
+        process = step_process("train", settings, given, folder)
         before = sorted(checkpoints.glob("step-*"))
         while process.poll() is None and sorted(checkpoints.glob("step-*")) == before:
             time.sleep(0.01)
@@ -280,7 +254,7 @@ def test_killed_at_random_moments(given: Given, tmp_path: Path) -> None:
         num_killed += process.wait() == -9
         assert not (folder / "result.json").exists() or process.returncode == 0
     assert num_killed >= min(2, NUM_KILLS), "the run was over before it could be killed"
-    assert child(folder, settings, given).wait(timeout=120) == 0
+    assert step_process("train", settings, given, folder).wait(timeout=120) == 0
     files = (path for path in (folder / "out").rglob("*") if path.is_file())
     assert {path.relative_to(folder / "out").as_posix(): path.read_bytes() for path in files} == unbroken.files
     assert json.loads((folder / "result.json").read_text())["facts"]["model"] == unbroken.facts

@@ -17,6 +17,7 @@ Table = Literal[
     "augmentation",
     "method",
     "trainable",
+    "language_method",
     "language_trainable",
     "optimizer",
     "builder",
@@ -101,8 +102,8 @@ _ROWS: list[Wire] = [
     _row("method", "classify", "training.methods.classify:Classify", "training.methods.config:ClassifyConfig", "One label per text: cross-entropy"),
     _row("method", "tag", "training.methods.tag:Tag", "training.methods.config:TagConfig", "Any number of labels per text: binary cross-entropy"),
     _row("method", "regress", "training.methods.regress:Regress", "training.methods.config:RegressConfig", "One or more numbers per text: squared error"),
-    _row("method", "sft", "training.methods.sft:Sft", "training.methods.language_config:SftConfig", "The next token of answers: cross-entropy"),
-    _row("method", "continued_pretraining", "training.methods.continued_pretraining:ContinuedPretraining", "training.methods.language_config:ContinuedPretrainingConfig", "The next token of texts; for encoders masked tokens"),
+    _row("language_method", "sft", "training.methods.sft:Sft", "training.methods.language_config:SftConfig", "The next token of answers: cross-entropy"),
+    _row("language_method", "continued_pretraining", "training.methods.continued_pretraining:ContinuedPretraining", "training.methods.language_config:ContinuedPretrainingConfig", "The next token of texts; for encoders masked tokens"),
 
     _row("trainable", "full", "training.trainables.full:Full", "training.trainables.config:FullConfig", "Every weight learns"),
     _row("trainable", "head", "training.trainables.head:HeadOnly", "training.trainables.config:HeadConfig", "Only a new head learns; the base runs once"),
@@ -156,7 +157,8 @@ def wire(table: Table, kind: str) -> Wire:
         return known[kind]
     near = difflib.get_close_matches(kind, known, n=1)
     hint = f"did you mean `{near[0]}`?" if near else None
-    raise RecipeError(f"there is no {table} of kind `{kind}`", seen=kind, allowed=", ".join(sorted(known)), next=hint)
+    what = table.replace("_", " ")
+    raise RecipeError(f"there is no {what} of kind `{kind}`", seen=kind, allowed=", ".join(sorted(known)), next=hint)
 
 
 def load(path: str) -> Any:

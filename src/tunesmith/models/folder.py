@@ -25,13 +25,21 @@ def new_head(manifest: ModelManifest) -> Head:
 
 def encoder_folder(manifest: ModelManifest, model: Path, base: Path | None) -> Path:
     """The folder that holds a model's encoder and tokenizer: its own, or its base's."""
-    own = model / ENCODER
+    kept = f"only a head{' and an adapter' if manifest.adapter else ''}"
+    return own_or_base(model / ENCODER, base, kept, manifest.base.name)
+
+
+def own_or_base(own: Path, base: Path | None, kept: str, base_name: str) -> Path:
+    """A model's own folder of weights, or its base's files where the model kept less, which ``kept`` says in words.
+
+    Raises: ModelError where neither is there.
+    """
     if own.is_dir():
         return own
     if base is None:
         raise ModelError(
             "this model needs its base model",
-            seen=f"only a head{' and an adapter' if manifest.adapter else ''}, trained over `{manifest.base.name}`",
+            seen=f"{kept}, trained over `{base_name}`",
             next="open it through the workspace that trained it",
         )
     return base / "files"

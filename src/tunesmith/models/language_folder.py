@@ -13,7 +13,7 @@ from torch import nn
 from tunesmith.core.errors import ModelError
 from tunesmith.models.adapters import merged, open_adapter, save_adapter, weights_digest
 from tunesmith.models.causal import load_language
-from tunesmith.models.folder import NOT_WEIGHTS
+from tunesmith.models.folder import NOT_WEIGHTS, own_or_base
 from tunesmith.models.language_card import card
 from tunesmith.models.language_manifest import WEIGHTS, LanguageManifest
 from tunesmith.models.manifest import ADAPTER, AdapterReference
@@ -26,16 +26,7 @@ WRITTEN = ("config.json", "generation_config.json", "chat_template.jinja", "READ
 
 def weights_folder(manifest: LanguageManifest, model: Path, base: Path | None) -> Path:
     """The folder that holds a model's weights and tokenizer: its own, or its base's."""
-    own = model / WEIGHTS
-    if own.is_dir():
-        return own
-    if base is None:
-        raise ModelError(
-            "this model needs its base model",
-            seen=f"only an adapter, trained over `{manifest.base.name}`",
-            next="open it through the workspace that trained it",
-        )
-    return base / "files"
+    return own_or_base(model / WEIGHTS, base, "only an adapter", manifest.base.name)
 
 
 def open_language(model: Path, base: Path | None) -> tuple[LanguageManifest, nn.Module, Vocabulary]:

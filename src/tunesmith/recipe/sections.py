@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
@@ -119,7 +120,7 @@ class ServeSection(Config):
     Default: production."""
 
 
-class AnyRecipe(Config):
+class AnyRecipe(Config, ABC):
     """What recipes of every task have."""
 
     name: Name = "recipe"
@@ -135,13 +136,13 @@ class AnyRecipe(Config):
     """Where every random choice starts, 0 to 2³²-1: equal recipe, data and seed give equal results. Default: 0."""
 
     @property
+    @abstractmethod
     def confidence(self) -> float:
         """The confidence of intervals."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settings(self) -> dict[str, Any]:
         """The settings of the last phase of training, with nothing left open, as JSON values."""
-        raise NotImplementedError
 
     def for_privacy(self, source: str, columns: Iterable[str]) -> PrivacyStageConfig | None:
         """What the stages `pii_scan` and `privacy` are given for a source; None where nobody is to look."""

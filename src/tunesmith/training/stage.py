@@ -32,6 +32,7 @@ from tunesmith.models.manifest import (
 from tunesmith.training.calibration import classify_decision, tag_decision
 from tunesmith.training.config import TrainStageConfig
 from tunesmith.training.features import open_tokenizer
+from tunesmith.training.language.phase_config import TrainLanguageConfig
 from tunesmith.training.loop import Loop, Settings, State
 from tunesmith.training.memory import budget_tokens
 from tunesmith.training.optimizers import groups
@@ -228,8 +229,16 @@ def _optimizers(config: TrainStageConfig, networks: Networks, factor: float) -> 
 
 
 def _settings(config: TrainStageConfig, method: Method, given: Given, context: StepContext, num_rows: int) -> Settings:
-    stopping = config.early_stopping
     measured = table.WATCHED[config.task] if isinstance(method, HasScores) else "loss"
+    budget = max(1, budget_tokens(config.microbatch_tokens, given["base"].facts) // config.num_passes)
+    return settings_of(config, num_rows, measured, budget, context.seed)
+
+
+def settings_of(
+    config: TrainStageConfig | TrainLanguageConfig, num_rows: int, watched: str, budget: int, seed: int
+) -> Settings:
+    """The numbers of a phase; ``watched`` chooses the checkpoint where the recipe names no metric."""
+    stopping = config.early_stopping
     return Settings(
         batch=config.batch,
         epochs=config.num_epochs(num_rows),
@@ -240,13 +249,13 @@ def _settings(config: TrainStageConfig, method: Method, given: Given, context: S
         clip=config.clip,
         validate_every=config.validate_every,
         is_bucketed=config.bucketing,
-        seed=context.seed,
+        seed=seed,
         patience=None if stopping is None else stopping.patience,
         watch=Watch(
-            (stopping.metric if stopping else None) or measured,
+            (stopping.metric if stopping else None) or watched,
             0.0 if stopping is None else stopping.min_delta,
         ),
-        budget_tokens=max(1, budget_tokens(config.microbatch_tokens, given["base"].facts) // config.num_passes),
+        budget_tokens=budget,
         checkpoint_every_s=config.checkpoint_every_s,
     )
 

@@ -80,8 +80,6 @@ of ``full``. AdamW's rates were measured (docs/log.md), the others are AdamW's b
 WIDTH = 64
 """The hidden size that the rates of language models were measured at."""
 
-LANGUAGE_METHODS = ("sft", "continued_pretraining")
-"""The methods of language models, the default first."""
 MOST_LANGUAGE_EPOCHS = 20
 
 METHODS: Mapping[str, tuple[str, ...]] = {"classify": ("classify",), "tag": ("tag",), "regress": ("regress",)}

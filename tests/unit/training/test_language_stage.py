@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from tests import tiny, token_rows
 
@@ -260,7 +261,9 @@ def test_settings_that_stay_open_are_filled_or_refused() -> None:
     assert told.lr_at(4096) == 1e-4
     with pytest.raises(RecipeError, match="range test"):
         LanguagePhaseConfig.model_validate({"optimizer": {"lr": "auto"}}).for_task("chat")
-    with pytest.raises(RecipeError, match="does not train a language model"):
-        LanguagePhaseConfig.model_validate({"method": "classify"}).for_task("chat")
+    with pytest.raises(ValidationError, match="there is no language method of kind `classify`"):
+        LanguagePhaseConfig.model_validate({"method": "classify"})
+    with pytest.raises(RecipeError, match="watches the loss"):
+        LanguagePhaseConfig.model_validate({"early_stopping": {"metric": "chrf"}}).for_task("chat")
     phase = LanguagePhaseConfig.model_validate({"batch": 10, "trainable": "full"}).for_task("chat")
     assert phase.num_epochs(10) == 20 and phase.num_epochs(100_000) == 3

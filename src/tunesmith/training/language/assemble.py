@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,8 +29,8 @@ from tunesmith.training.loop import Loop, Settings
 from tunesmith.training.methods.continued_pretraining import ContinuedPretraining, masked_tokens
 from tunesmith.training.optimizers import groups
 from tunesmith.training.precision import resolve
+from tunesmith.training.stage import settings_of
 from tunesmith.training.step import Networks
-from tunesmith.training.validation import Watch
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _method(config: TrainLanguageConfig, base: Artifact, start: Start, num_vocab
             allowed=allowed,
             next=f"write `method: {allowed}`, or name a decoder",
         )
-    method: Method = wiring.load(wiring.wire("method", kind).make)(config.method, about)
+    method: Method = wiring.load(wiring.wire("language_method", kind).make)(config.method, about)
     return method
 
 
@@ -155,21 +155,5 @@ def _optimizer(config: TrainLanguageConfig, model: Network, lr: float) -> torch.
 def _settings(
     config: TrainLanguageConfig, base: Artifact, context: StepContext, num_rows: int, num_vocabulary: int
 ) -> Settings:
-    stopping = config.early_stopping
-    return Settings(
-        batch=config.batch,
-        epochs=config.num_epochs(num_rows),
-        max_steps=config.max_steps,
-        schedule_kind=config.schedule.kind,
-        warmup=config.schedule.warmup,
-        decay=config.schedule.decay,
-        clip=config.clip,
-        validate_every=config.validate_every,
-        is_bucketed=config.bucketing,
-        seed=context.seed,
-        patience=None if stopping is None else stopping.patience,
-        watch=Watch("loss", 0.0 if stopping is None else stopping.min_delta),
-        budget_tokens=language_budget(config.microbatch_tokens, base.facts, num_vocabulary),
-        checkpoint_every_s=config.checkpoint_every_s,
-        on_nan=config.on_nan,
-    )
+    budget = language_budget(config.microbatch_tokens, base.facts, num_vocabulary)
+    return replace(settings_of(config, num_rows, "loss", budget, context.seed), on_nan=config.on_nan)

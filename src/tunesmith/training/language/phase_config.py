@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         | AdamW8bitConfig
     )
 else:
-    AnyMethod = one_of("method")
+    AnyMethod = one_of("language_method")
     AnyTrainable = one_of("language_trainable")
     AnyOptimizer = one_of("optimizer")
 
@@ -125,21 +125,21 @@ class LanguagePhaseConfig(Config):
     def for_task(self, task: Task) -> TrainLanguageConfig:
         """What the stage is given: nothing left open that does not depend on the machine.
 
-        Raises: RecipeError where the method is none of a language model's, or the rate is left to a range test.
+        Raises: RecipeError where the rate is left to a range test, or another metric than the loss is watched.
         """
-        if self.method.kind not in vetted.LANGUAGE_METHODS:
-            raise RecipeError(
-                f"the method `{self.method.kind}` does not train a language model",
-                seen=f"train.method: {self.method.kind}",
-                allowed=", ".join(vetted.LANGUAGE_METHODS),
-                next=f"leave `train.method` out, or write `task: {self.method.kind}`",
-            )
         if self.optimizer.lr == "auto":
             raise RecipeError(
                 "a language model's learning rate is not found by a range test in this version",
                 seen="train.optimizer.lr: auto",
                 allowed="a number, or nothing: the vetted rate of what is trained",
                 next="leave `train.optimizer.lr` out",
+            )
+        if self.early_stopping is not None and self.early_stopping.metric not in (None, "loss"):
+            raise RecipeError(
+                "training of a language model watches the loss on the validation rows, and nothing else",
+                seen=f"train.early_stopping.metric: {self.early_stopping.metric}",
+                allowed="loss",
+                next="leave `train.early_stopping.metric` out; the gate may ask for what is written",
             )
         is_open = self.optimizer.lr is None
         vetted_lr = vetted.language_rate(self.trainable.kind, self.optimizer.kind) if is_open else None
