@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.stage import Facts, Given, StepContext
-from tunesmith.models.encoder import load_encoder
+from tunesmith.models.encoder import hidden_states, load_encoder
 from tunesmith.models.tokenizer import Tokenizer
 from tunesmith.numerics.batching import microbatches
 from tunesmith.numerics.padding import pad
@@ -51,8 +51,7 @@ class Features:
                 context.check_cancelled()
                 tokens_BT, mask_BT = pad([encoded[place].ids for place in part])
                 with torch.inference_mode(), autocast(precision, "cpu"):
-                    hidden_BTD = encoder(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state
-                    features_ND[part] = pool(hidden_BTD, mask_BT, pooling)
+                    features_ND[part] = pool(hidden_states(encoder, tokens_BT, mask_BT), mask_BT, pooling)
                 done += len(part)
                 context.progress(done, total, "rows", name)
             tensors[name] = features_ND
