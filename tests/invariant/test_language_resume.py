@@ -11,7 +11,6 @@ import random
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,8 @@ from tests.step_process import step_process
 
 from tunesmith.core.errors import Interrupted, StepError
 from tunesmith.core.stage import Given
-from tunesmith.training.checkpoint import Checkpoint, Checkpoints
 from tunesmith.training.language.network import LanguageNetwork
 from tunesmith.training.loop import Loop
-from tunesmith.training.mishaps import Mishaps
 
 NUM_KILLS = int(os.environ.get("TUNESMITH_KILLS", "1"))
 SPOILED = 70
@@ -122,25 +119,6 @@ def test_a_run_with_mishaps_is_resumed_alike(spoiled: Given, tmp_path: Path, mon
         assert resumed.files == unbroken.files and resumed.facts == unbroken.facts
 
 
-@pytest.mark.parametrize("name", asdict(Mishaps()))
-def test_every_mishap_in_a_checkpoint_is_needed(
-    name: str, spoiled: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    short_of_memory(monkeypatch, most=100)
-    settings = config(**LORA, on_nan="skip")
-    unbroken = token_rows.train(settings, spoiled, tiny.FakeContext(tmp_path / "unbroken"))
-    real = Checkpoints.newest_first
-
-    def without(self: Checkpoints) -> Any:
-        for one in real(self):
-            one.state["mishaps"] |= {name: asdict(Mishaps())[name]}
-            yield Checkpoint(one.state, one.weights, one.best, one.optimizer)
-
-    monkeypatch.setattr(Checkpoints, "newest_first", without)
-    resumed, _ = interrupted(settings, spoiled, tmp_path / "stopped", 8)
-    assert resumed.facts != unbroken.facts
-
-
 def short_of_memory(monkeypatch: pytest.MonkeyPatch, most: int, error: Callable[[], Exception] | None = None) -> None:
     """As if no batch above so many tokens fitted."""
     real = LanguageNetwork.forward
@@ -199,22 +177,6 @@ def test_a_step_that_spoils_the_weights_is_undone(tmp_path: Path, monkeypatch: p
     assert trained.facts["steps"] == 9
     weights = load_file(trained.path / "weights" / "model.safetensors")
     assert all(torch.isfinite(one).all() for one in weights.values())
-
-
-@pytest.mark.parametrize("name", ["weights.safetensors", "optimizer.safetensors", "state.json", "files.json"])
-@pytest.mark.parametrize("is_cut", [False, True])
-def test_a_damaged_checkpoint_is_passed_over(name: str, is_cut: bool, tmp_path: Path) -> None:
-    settings, given = config(trainable={"kind": "lora", "rank": 4}, epochs=2), token_rows.given(tmp_path)
-    unbroken = token_rows.train(settings, given, tiny.FakeContext(tmp_path / "unbroken"))
-    with pytest.raises(Interrupted):
-        token_rows.train(settings, given, tiny.FakeContext(tmp_path / "run", stop=tiny.stop_after(4)))
-    path = tmp_path / "run" / "scratch" / "checkpoints" / "step-000000004" / name
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0x10
-    path.write_bytes(bytes(data[: len(data) // 2] if is_cut else data))
-    resumed, warnings = interrupted(settings, given, tmp_path / "run")
-    assert resumed.files == unbroken.files
-    assert "step-000000004 is damaged" in warnings[0] and warnings[1] == "resumed at step 3 of 6"
 
 
 def test_killed_at_random_moments(tmp_path: Path) -> None:

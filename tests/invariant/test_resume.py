@@ -226,7 +226,8 @@ def test_without_any_whole_checkpoint_it_starts_again(given: Given, tmp_path: Pa
         flip_a_bit(place / "weights.safetensors")
     resumed, warnings = interrupted(settings, given, tmp_path / "stopped")
     assert resumed.files == unbroken.files
-    assert len(warnings) == 2 and all("damaged" in warning for warning in warnings)
+    assert len(warnings) == 3 and all("damaged" in warning for warning in warnings[:2])
+    assert warnings[2] == "no checkpoint is whole: training starts from the beginning"
 
 
 def test_two_checkpoints_are_kept(given: Given, tmp_path: Path) -> None:

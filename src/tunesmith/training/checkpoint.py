@@ -19,7 +19,8 @@ from tunesmith.store.files import publish_folder, write_json
 
 KEPT = 2
 """Checkpoints kept, so that a damaged newest one has a good one before it."""
-FILES = "files.json"
+FILES, STATE = "files.json", "state.json"
+TENSORS = ("weights", "best", "optimizer")
 
 Tensors = dict[str, Tensor]
 
@@ -37,8 +38,9 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one training step, in a folder of their own."""
 
-    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
-        self.folder, self.warn = folder, warn
+    def __init__(self, folder: Path, warn: Callable[[str], None], state: Mapping[str, Any]) -> None:
+        """``state``: that of a run which has not begun; a checkpoint that lacks a field of it is not taken up."""
+        self.folder, self.warn, self.fields = folder, warn, _fields(state)
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, step: int, checkpoint: Checkpoint) -> None:
@@ -46,29 +48,40 @@ class Checkpoints:
         new = self.folder / "new"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
-        for name in ("weights", "best", "optimizer"):
+        for name in TENSORS:
             save_file(getattr(checkpoint, name), new / f"{name}.safetensors")
-        write_json(new / "state.json", checkpoint.state)
+        write_json(new / STATE, checkpoint.state)
         write_json(new / FILES, digests.of_folder(new))
         place = self.folder / f"step-{step:09d}"
         shutil.rmtree(place, ignore_errors=True)
         publish_folder(new, place)
-        for old in self._all()[KEPT:]:
+        # A later step is of a course that was left, because it was damaged or spoiled: it must not crowd out this one.
+        later = [other for other in self._all() if other.name > place.name]
+        for old in (*later, *self._all()[len(later) + KEPT :]):
             shutil.rmtree(old)
 
     def load(self) -> Checkpoint | None:
         """The newest checkpoint whose every byte is as it was written, or none; damaged ones are named and passed."""
-        return next(iter(self.newest_first()), None)
+        found = next(iter(self.newest_first()), None)
+        if found is None and self._all():
+            self.warn("no checkpoint is whole: training starts from the beginning")
+        return found
 
     def newest_first(self) -> Iterator[Checkpoint]:
         """Every checkpoint whose every byte is as it was written, each read when it is asked for."""
         for place in self._all():
-            damaged = _damage(place)
+            damaged = _damage(place) or self._other_fields(place)
             if damaged is None:
-                tensors = {name: load_file(place / f"{name}.safetensors") for name in ("weights", "best", "optimizer")}
-                yield Checkpoint(state=json.loads((place / "state.json").read_text()), **tensors)
+                tensors = {name: load_file(place / f"{name}.safetensors") for name in TENSORS}
+                yield Checkpoint(state=_state(place), **tensors)
             else:
-                self.warn(f"checkpoint {place.name} is damaged ({damaged}): going back to the one before it")
+                self.warn(f"checkpoint {place.name} is damaged ({damaged}): it is passed over for the one before it")
+
+    def _other_fields(self, place: Path) -> str | None:
+        """How the fields of a state differ from those that this version writes."""
+        found = _fields(_state(place))
+        differing = [*(f"no `{name}`" for name in sorted(self.fields - found)), *sorted(found - self.fields)]
+        return f"{STATE} of another version: {', '.join(differing)}" if differing else None
 
     def _all(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)
@@ -77,13 +90,30 @@ class Checkpoints:
 def _damage(place: Path) -> str | None:
     """The first file that is not as it was written."""
     try:
-        expected: Mapping[str, str] = json.loads((place / FILES).read_text())
-    except (OSError, ValueError):
+        text = (place / FILES).read_text(encoding="utf-8")
+        expected: Mapping[str, str] = dict(json.loads(text))
+    except (OSError, ValueError, TypeError):
         return f"{FILES} is missing or cut"
-    for name, digest in expected.items():
-        if not (place / name).is_file() or digests.of_file(place / name) != digest:
-            return f"{name} has changed"
+    if not text.endswith("}\n"):
+        return f"{FILES} is cut"
+    for name in (STATE, *(f"{one}.safetensors" for one in TENSORS)):
+        try:
+            if name not in expected or digests.of_file(place / name) != expected[name]:
+                return f"{name} has changed"
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror}"
     return None
+
+
+def _state(place: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((place / STATE).read_text(encoding="utf-8"))
+    return found
+
+
+def _fields(state: Mapping[str, Any]) -> set[str]:
+    """The names of a state's fields; those of a part have its name in front."""
+    parts = {name: one for name, one in state.items() if isinstance(one, dict)}
+    return set(state) | {f"{name}.{inner}" for name, one in parts.items() for inner in one}
 
 
 def optimizer_tensors(optimizers: Mapping[str, Optimizer]) -> Tensors:

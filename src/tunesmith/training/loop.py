@@ -87,7 +87,8 @@ class Loop:
         self.method, self.networks, self.optimizers = method, networks, dict(optimizers)
         self.train_rows, self.validation_rows = rows["train"], rows["validation"]
         self.settings, self.context = settings, context
-        self.checkpoints = Checkpoints(context.scratch / "checkpoints", context.warn)
+        self.state, self.mishaps = State(), Mishaps()
+        self.checkpoints = Checkpoints(context.scratch / "checkpoints", context.warn, self._saved_state())
         self.aim = aim or Aim.of(method)
         self.batching = batching or Padded()
         self.look, self.name_row = look or self._evaluate, name_row
@@ -96,7 +97,6 @@ class Loop:
         self.total_steps = min(settings.epochs * self.steps_per_epoch, settings.max_steps or 10**12)
         self.validate_steps = max(1, round(settings.validate_every * self.steps_per_epoch))
         self.log_every = max(1, self.total_steps // MAX_POINTS)
-        self.state, self.mishaps = State(), Mishaps()
         self.best: dict[str, Tensor] = {}
         self._order: tuple[int, list[list[int]]] = (-1, [])
         self._saved_at_s = time.monotonic()
@@ -122,6 +122,10 @@ class Loop:
     def pause(self) -> None:
         """Save all that ``advance`` needs to go on, in another loop or process, as if it had not been paused."""
         self._save()
+
+    def looked(self) -> Mapping[str, float]:
+        """What a look at the validation rows gives with the weights as they are; nothing where there are no rows."""
+        return self._with_less_memory(lambda: self.look(self.budget_tokens))[0] if self.validation_rows else {}
 
     def take_best(self) -> None:
         """Put the weights of the best validation into the networks."""
@@ -313,9 +317,11 @@ class Loop:
         weights = {name: tensor.contiguous() for name, tensor in self._weights().items()}
         best = {} if self.state.best_step == self.state.step else self.best
         moments = optimizer_tensors(self.optimizers)
-        state = {**asdict(self.state), "mishaps": asdict(self.mishaps)}
-        self.checkpoints.save(self.state.step, Checkpoint(state, weights, best, moments))
+        self.checkpoints.save(self.state.step, Checkpoint(self._saved_state(), weights, best, moments))
         self._saved_at_s = time.monotonic()
+
+    def _saved_state(self) -> dict[str, Any]:
+        return {**asdict(self.state), "mishaps": asdict(self.mishaps)}
 
     def _resume(self) -> None:
         found = self.checkpoints.load()
