@@ -38,7 +38,7 @@ check: $(VENV)/.dev  ## Lint, types, import directions
 	$(BIN)/lint-imports
 
 parity: $(VENV)/.dev  ## The long form of the numeric proofs
-	$(BIN)/python -m pytest tests/parity tests/invariant
+	TUNESMITH_KILLS=60 $(BIN)/python -m pytest tests/parity tests/invariant
 
 journeys: $(VENV)/.dev  ## The long form of the user journeys: real data sets, trained to the figures we claim
 	$(BIN)/python -m pytest tests/journeys -s

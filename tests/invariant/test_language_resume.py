@@ -1,15 +1,11 @@
 """A language model's run that was stopped, ran out of memory or met NaN ends as if it had not, or says what it left.
 
-``TUNESMITH_KILLS`` raises the number of processes that are killed (1 here: each takes seconds to start).
+``TUNESMITH_KILLS`` raises the number of processes that are killed (2 here).
 """
 
 from __future__ import annotations
 
-import json
-import os
-import random
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +14,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tests import tiny, token_rows
-from tests.step_process import step_process
+from tests.killing import NUM_KILLS, killed
+from tests.step_process import StepServer
 
 from tunesmith.core.errors import Interrupted, StepError
 from tunesmith.core.stage import Given
 from tunesmith.training.language.network import LanguageNetwork
 from tunesmith.training.loop import Loop
 
-NUM_KILLS = int(os.environ.get("TUNESMITH_KILLS", "1"))
 SPOILED = 70
 """The id whose embedding is no number, in a base that is broken."""
 torch.set_num_threads(1)
@@ -179,22 +175,27 @@ def test_a_step_that_spoils_the_weights_is_undone(tmp_path: Path, monkeypatch: p
     assert all(torch.isfinite(one).all() for one in weights.values())
 
 
-def test_killed_at_random_moments(tmp_path: Path) -> None:
-    """kill -9, a while after the process took up its work, again and again: losses and adapter of an unbroken run."""
-    given = token_rows.given(tmp_path, "gpt2")
-    settings = config(trainable={"kind": "lora", "rank": 4}, packing=True, epochs=8 + 6 * NUM_KILLS)
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        pytest.param("gpt2", {"trainable": {"kind": "lora", "rank": 4}, "packing": True}, id="lora"),
+        pytest.param("llama", {"trainable": "full"}, id="full"),
+    ],
+)
+def test_killed_at_random_moments(
+    family: Any, changes: dict[str, Any], step_server: StepServer, tmp_path: Path
+) -> None:
+    """kill -9, again and again: the loss of every step and the weights are, to the byte, those of an unbroken run."""
+    settings, given = config(**changes, epochs=5), token_rows.given(tmp_path, family)
     unbroken = token_rows.train(settings, given, tiny.FakeContext(tmp_path / "unbroken"))
-    rng, folder, num_killed = random.Random(0), tmp_path / "killed", 0
-    for _ in range(NUM_KILLS):
-        before = sorted((folder / "scratch" / "checkpoints").glob("step-*"))
-        process = step_process("train_language", settings, given, folder)
-        while process.poll() is None and sorted((folder / "scratch" / "checkpoints").glob("step-*")) == before:
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.2))
-        process.kill()
-        num_killed += process.wait() == -9
-    assert num_killed >= min(1, NUM_KILLS), "the run was over before it could be killed"
-    assert step_process("train_language", settings, given, folder).wait(timeout=240) == 0
-    files = (path for path in (folder / "out").rglob("*") if path.is_file())
-    assert {path.relative_to(folder / "out").as_posix(): path.read_bytes() for path in files} == unbroken.files
-    assert json.loads((folder / "result.json").read_text())["facts"]["model"] == unbroken.facts
+    assert len(unbroken.losses) == unbroken.facts["steps"] == 15
+    found = killed(step_server, "train_language", settings, given, tmp_path / "killed")
+    assert found.num_kills == NUM_KILLS and found.ends
+    for files, facts in zip(found.ends, found.facts, strict=True):
+        assert files["history/history.jsonl"] == unbroken.files["history/history.jsonl"]
+        assert token_rows.digest(files) == token_rows.digest(unbroken.files)
+        assert facts == unbroken.facts
+    print(
+        f"\n{family}: {found.num_kills} kills, {len(found.ends)} runs, {found.num_resumed} resumptions, "
+        f"{found.start_s:.2f} s a start, digest {token_rows.digest(unbroken.files)[:12]} every time"
+    )

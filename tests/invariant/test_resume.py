@@ -5,11 +5,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import random
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +14,8 @@ from typing import Any
 import pytest
 import torch
 from tests import tiny
-from tests.step_process import step_process
+from tests.killing import NUM_KILLS, killed
+from tests.step_process import StepServer
 
 from tunesmith.core.errors import Interrupted
 from tunesmith.core.stage import Given
@@ -26,7 +23,6 @@ from tunesmith.training import loop
 from tunesmith.training.checkpoint import Checkpoint, Checkpoints
 from tunesmith.training.loop import State
 
-NUM_KILLS = int(os.environ.get("TUNESMITH_KILLS", "2"))
 torch.set_num_threads(1)
 
 
@@ -236,26 +232,11 @@ def test_two_checkpoints_are_kept(given: Given, tmp_path: Path) -> None:
     assert kept == ["step-000000005", "step-000000006"]
 
 
-def test_killed_at_random_moments(given: Given, tmp_path: Path) -> None:
-    """kill -9, a while after the process took up its work, again and again: the bytes of a run that stayed in one."""
-    settings = config(epochs=4 + 3 * NUM_KILLS)
+def test_killed_at_random_moments(given: Given, step_server: StepServer, tmp_path: Path) -> None:
+    """kill -9, again and again: the bytes of a run that stayed in one."""
+    settings = config(epochs=5)
     unbroken = tiny.train(settings, given, tiny.FakeContext(tmp_path / "unbroken"))
-
-    rng = random.Random(0)
-    folder = tmp_path / "killed"
-    checkpoints = folder / "scratch" / "checkpoints"
-    num_killed = 0
-    for _ in range(NUM_KILLS):
-        process = step_process("train", settings, given, folder)
-        before = sorted(checkpoints.glob("step-*"))
-        while process.poll() is None and sorted(checkpoints.glob("step-*")) == before:
-            time.sleep(0.01)
-        time.sleep(rng.uniform(0, 0.2))
-        process.kill()
-        num_killed += process.wait() == -9
-        assert not (folder / "result.json").exists() or process.returncode == 0
-    assert num_killed >= min(2, NUM_KILLS), "the run was over before it could be killed"
-    assert step_process("train", settings, given, folder).wait(timeout=120) == 0
-    files = (path for path in (folder / "out").rglob("*") if path.is_file())
-    assert {path.relative_to(folder / "out").as_posix(): path.read_bytes() for path in files} == unbroken.files
-    assert json.loads((folder / "result.json").read_text())["facts"]["model"] == unbroken.facts
+    found = killed(step_server, "train", settings, given, tmp_path / "killed")
+    assert found.num_kills == NUM_KILLS and found.ends
+    for files, facts in zip(found.ends, found.facts, strict=True):
+        assert files == unbroken.files and facts == unbroken.facts
