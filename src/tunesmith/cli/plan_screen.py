@@ -12,6 +12,7 @@ from rich.text import Text
 from tunesmith.cli import figures
 from tunesmith.cli.plan_conversations import read_as
 from tunesmith.cli.plan_preparation import preparation
+from tunesmith.cli.plan_texts import texts
 from tunesmith.cli.plan_tokens import tokens
 from tunesmith.cli.tables import table
 
@@ -37,6 +38,7 @@ def shown(plan: Plan, next_command: str | None = None) -> list[RenderableType]:
         *_labels(plan),
     ]
     lines += [_lengths(plan), *_length_notes(plan)]
+    lines += texts(plan.texts)
     for number, facts in enumerate(plan.tokens, 1):
         lines += tokens(facts, "tokens" if len(plan.tokens) == 1 else f"phase {number}")
     lines += [*_model(plan), *_candidates(plan), _steps(plan), _total(plan)]
@@ -198,8 +200,18 @@ def _model(plan: Plan) -> list[Text]:
     about = f"{base['model_type']}, {base['num_parameters'] / 1e6:.1f} M parameters, reads {base['max_tokens']} tokens"
     return [
         Text.assemble(("\nmodel       ", "bold"), f"  {figures.shown(base['name'])} ({about})"),
+        *_origin(base),
         Text.assemble(("training    ", "bold"), f"  {' · '.join(learns)}"),
     ]
+
+
+def _origin(base: Mapping[str, Any]) -> list[Text]:
+    """The commit of a model of the Hub; the base of one that this workspace trained."""
+    lines = [f"commit {base['commit']}"] if "commit" in base else []
+    if (parent := base.get("parent")) is not None:
+        how = "its adapter added into the weights of" if parent["is_merged"] else f"{parent['trainable']} of"
+        lines.append(f"goes on from {parent['model']} (task {parent['task']}): {how} {parent['base']['name']}")
+    return [Text(f"{'':<14}{figures.shown(line, 200)}", "dim") for line in lines]
 
 
 def _candidates(plan: Plan) -> list[RenderableType]:

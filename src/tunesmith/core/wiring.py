@@ -62,6 +62,7 @@ _ROWS: list[Wire] = [
     _row("stage", "format", "data.formats.stage:Format", "data.formats.config:FormatConfig", "Makes the rows of a source conversations", in_plan=True),
     _row("stage", "prepare", "data.prepare:Prepare", "data.prepare_config:PrepareConfig", "Cleans, checks and splits datasets", in_plan=True),
     _row("stage", "base", "selection.pin:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model", in_plan=True),
+    _row("stage", "registered", "selection.registered:Registered", "selection.config:RegisteredConfig", "Makes a registered model the base of another", is_heavy=True, in_plan=True),
     _row("stage", "select", "selection.select:Select", "selection.config:SelectConfig", "Ranks pre-trained models on the training rows", is_heavy=True),
     _row("stage", "features", "training.features:Features", "training.config:FeaturesConfig", "Runs the frozen base once over every row", is_heavy=True),
     _row("stage", "label_errors", "data.labels.errors:LabelErrors", "data.labels.config:LabelErrorsConfig", "Looks for labels that are likely wrong", is_heavy=True),

@@ -12,6 +12,7 @@ from tunesmith.core.source import IncrementalSource
 from tunesmith.data.config import IngestConfig
 from tunesmith.lifecycle.steps import From, StepSpec
 from tunesmith.recipe.sections import AnyRecipe
+from tunesmith.store.artifacts import ArtifactStore
 
 
 class Flow:
@@ -20,7 +21,9 @@ class Flow:
     A part that changes what later parts read (cleaned splits, a chosen base) points the name at its own output.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: ArtifactStore | None = None) -> None:
+        self.store = store
+        """Where models of this workspace are found that the recipe starts from."""
         self.specs: list[StepSpec] = []
         self.datasets: dict[str, From] = {}
         """By source, in the recipe's order."""
@@ -40,9 +43,10 @@ class Flow:
         given: Mapping[str, From] | None = None,
         fingerprint: str = "",
         pulls: str = "",
+        held: Mapping[str, str] | None = None,
     ) -> str:
         """Append a step and return its name."""
-        self.specs.append(StepSpec(name + self.variant, kind, config, given or {}, fingerprint, pulls))
+        self.specs.append(StepSpec(name + self.variant, kind, config, given or {}, fingerprint, pulls, held or {}))
         return name + self.variant
 
     def given(self, *names: str) -> dict[str, From]:

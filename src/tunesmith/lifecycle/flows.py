@@ -8,11 +8,15 @@ from tunesmith.lifecycle.language_flow import add_language_parts
 from tunesmith.recipe.language import LanguageRecipe
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.recipe.sections import AnyRecipe
+from tunesmith.store.artifacts import ArtifactStore
 
 
-def flow_of(recipe: AnyRecipe) -> Flow:
-    """The steps of a run in their order; reads the fingerprints of sources and of the base model."""
-    flow = Flow()
+def flow_of(recipe: AnyRecipe, store: ArtifactStore | None = None) -> Flow:
+    """The steps of a run in their order; reads the fingerprints of sources and of the base model.
+
+    A base that is a registered model is found in ``store``.
+    """
+    flow = Flow(store)
     if isinstance(recipe, LanguageRecipe):
         add_language_parts(recipe, flow)
     else:

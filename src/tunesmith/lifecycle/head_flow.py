@@ -8,12 +8,12 @@ from pathlib import Path
 from tunesmith.core import digests, machine, wiring
 from tunesmith.core.errors import RecipeError
 from tunesmith.data.labels.config import WithoutSuspectsConfig
+from tunesmith.lifecycle.base_step import add_base
 from tunesmith.lifecycle.flow import Flow, ingest, privacy
 from tunesmith.lifecycle.steps import From
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.selection.catalogue import candidates
-from tunesmith.selection.config import AUTO, BaseConfig
-from tunesmith.selection.locate import locate
+from tunesmith.selection.config import AUTO
 
 
 def add_head_parts(recipe: Recipe, flow: Flow) -> None:
@@ -44,15 +44,13 @@ def _prepare(recipe: Recipe, flow: Flow) -> None:
 
 def _base(recipe: Recipe, flow: Flow) -> None:
     if isinstance(recipe.model, str) and recipe.model != AUTO:
-        flow.add("base", "base", BaseConfig(model=recipe.model), fingerprint=locate(recipe.model).fingerprint())
-        flow.at["base"] = From("base", "base")
+        flow.at["base"] = add_base(flow, "base", recipe.model)
         return
     models, absent = candidates(recipe.model)
     given = flow.given("splits")
     for number, name in enumerate(models, 1):
         base, features = f"base:{number}", f"features:{number}"
-        flow.add(base, "base", BaseConfig(model=name), fingerprint=locate(name).fingerprint())
-        given[base] = From(base, "base")
+        given[base] = add_base(flow, base, name)
         flow.add(features, "features", recipe.for_features(), {"base": given[base], "splits": given["splits"]})
         given[f"activations:{number}"] = From(features, "activations")
     flow.add("select", "select", recipe.for_select(models, absent), given)

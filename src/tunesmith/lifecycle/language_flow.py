@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from tunesmith.data.config import IngestConfig
+from tunesmith.lifecycle.base_step import add_base
 from tunesmith.lifecycle.flow import Flow, ingest, privacy, read
 from tunesmith.lifecycle.steps import From
 from tunesmith.recipe.language import LanguageRecipe
-from tunesmith.selection.config import BaseConfig
-from tunesmith.selection.locate import locate
 
 
 def add_language_parts(recipe: LanguageRecipe, flow: Flow) -> None:
@@ -31,9 +30,7 @@ def _prepare(recipe: LanguageRecipe, flow: Flow) -> None:
 
 
 def _base(recipe: LanguageRecipe, flow: Flow) -> None:
-    config = BaseConfig(model=recipe.model, task=recipe.task)
-    flow.add("base", "base", config, fingerprint=locate(recipe.model).fingerprint())
-    flow.at["base"] = From("base", "base")
+    flow.at["base"] = add_base(flow, "base", recipe.model, recipe.task)
 
 
 def _phases(recipe: LanguageRecipe, flow: Flow) -> None:

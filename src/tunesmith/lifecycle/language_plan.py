@@ -20,7 +20,7 @@ Results = Mapping[str, Mapping[str, Artifact]]
 
 def language_plan(recipe: LanguageRecipe, runner: Runner) -> Plan:
     """The plan: rows are read, prepared and turned into tokens for real, training is forecast."""
-    specs = flow_of(recipe).specs
+    specs = flow_of(recipe, runner.store).specs
     now = known_when_planning(specs)
     runner.keys |= runner.keys_of(specs)
     before = {spec.name: runner.status_of(spec) for spec in specs}
@@ -33,7 +33,7 @@ def language_plan(recipe: LanguageRecipe, runner: Runner) -> Plan:
         forecast = None
         if isinstance(spec.config, TrainLanguageConfig):
             if status not in ("cached", "done"):
-                forecast = _forecast(spec.config, base, phases[trained]).to_dict()
+                forecast = forecast_phase(spec.config, base, phases[trained]).to_dict()
             trained += 1
         planned.append(PlannedStep(spec.name, spec.kind, runner.keys[spec.name], status, forecast))
     forecasts = [one.forecast for one in planned if one.forecast is not None]
@@ -104,7 +104,7 @@ def _epochs(train: TrainLanguageConfig, tokens: Artifact) -> float:
     return epochs if train.max_steps is None else min(epochs, round(train.max_steps * train.batch / num_rows, 2))
 
 
-def _forecast(train: TrainLanguageConfig, base: Artifact, tokens: Artifact) -> resources.Forecast:
+def forecast_phase(train: TrainLanguageConfig, base: Artifact, tokens: Artifact) -> resources.Forecast:
     """What a phase takes on this machine."""
     facts: Mapping[str, Any] = base.facts
     num_tokens = _lengths(tokens)["splits"]["train"]["tokens"]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.engine import Answer, Engine, Request
-from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.core.errors import RecipeError
 from tunesmith.governance.privacy.treat import treatment_of
 from tunesmith.lifecycle.language_model import LanguageModel
+from tunesmith.lifecycle.registry import base_digest, find_artifact
 from tunesmith.lifecycle.session import Session
-from tunesmith.models.language_manifest import WEIGHTS, LanguageManifest
-from tunesmith.models.manifest import ENCODER, ModelManifest
+from tunesmith.models.language_manifest import LanguageManifest
+from tunesmith.models.manifest import ModelManifest
 from tunesmith.models.manifests import read_manifest
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.texts.repair import repair_texts
@@ -48,6 +48,8 @@ class Prediction:
     """Whether that answer was ended by the most tokens it may have."""
     refused: str | None = None
     """Why a language model could not read what was asked."""
+    num_tokens: int = 0
+    """Tokens of the text that the model read."""
 
 
 class Model:
@@ -64,10 +66,15 @@ class Model:
         """A prediction for each text, in the order of the texts, which are read as the training rows were."""
         if isinstance(texts, str):
             raise RecipeError("`predict` takes a list of texts", seen="one text", next=f"predict([{texts[:20]!r}])")
+        return self.predict_learned(self.as_learned(texts))
+
+    def predict_learned(self, texts: Sequence[str]) -> list[Prediction]:
+        """A prediction for each text that ``as_learned`` gave, in their order."""
         answers: dict[int, Answer] = {}
-        for answer in self._engine.submit(Request("predict", self.as_learned(texts))):
+        for answer in self._engine.submit(Request("predict", texts)):
             answers[answer.index] = answer
-        return [self._prediction(answers[place]) for place in range(len(texts))]
+        ordered = [answers[place] for place in range(len(texts))]
+        return [replace(self._prediction(one), num_tokens=one.num_tokens) for one in ordered]
 
     def as_learned(self, texts: Sequence[str]) -> list[str]:
         """The texts as the model reads them: without personal data where it was trained without, then repaired."""
@@ -102,21 +109,9 @@ class Model:
 def find_model(session: Session, reference: str) -> Artifact:
     """The MODEL artifact of ``name@alias``, ``name@version``, ``name`` (the newest version) or ``run:ID``.
 
-    Raises: StoreError naming the nearest known model, RecipeError for what is no reference.
+    Raises: StoreError naming the nearest known model.
     """
-    store = ArtifactStore(session.workspace, session.ledger)
-    if reference.startswith("run:"):
-        run = session.ledger.run(reference.removeprefix("run:"))
-        if run.model_digest is None:
-            raise StoreError(
-                f"the run `{run.id}` has no model", seen=f"it is {run.status}", next=f"tunesmith resume {run.id}"
-            )
-        return store.load(run.model_digest)
-    name, _, which = reference.partition("@")
-    if not which:
-        versions = [one for one in session.ledger.models() if one.name == name]
-        which = str(max((one.version for one in versions), default=1))
-    return store.load(session.ledger.resolve(name, which).digest)
+    return find_artifact(ArtifactStore(session.workspace, session.ledger), reference)
 
 
 def open_model(session: Session, reference: str) -> Model | LanguageModel:
@@ -151,7 +146,5 @@ def open_head(session: Session, reference: str) -> Model:
 
 def base_path(session: Session, model: Artifact) -> Path | None:
     """The folder of the base a model stands on; None where the model brings its own weights."""
-    if any((model.path / name).is_dir() for name in (ENCODER, WEIGHTS)):
-        return None
-    base: dict[str, Any] = dict(model.facts["base"])
-    return ArtifactStore(session.workspace, session.ledger).load(base["digest"]).path
+    digest = base_digest(model)
+    return None if digest is None else ArtifactStore(session.workspace, session.ledger).load(digest).path

@@ -30,7 +30,7 @@ def make_plan(recipe: AnyRecipe, runner: Runner) -> Plan:
     if isinstance(recipe, LanguageRecipe):
         return language_plan(recipe, runner)
     assert isinstance(recipe, Recipe)
-    specs = flow_of(recipe).specs
+    specs = flow_of(recipe, runner.store).specs
     now = known_when_planning(specs)
     runner.keys |= runner.keys_of(specs)
     before = {spec.name: runner.status_of(spec) for spec in specs}

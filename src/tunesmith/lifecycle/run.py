@@ -97,7 +97,7 @@ def _locked(session: Session, recipe: AnyRecipe, run_id: str, until: Until, fold
         run_id=run_id,
     )
     try:
-        flow = flow_of(recipe)
+        flow = flow_of(recipe, runner.store)
         results = runner.run(flow.specs)
         made = flow.made(results)
         released = _release(session, recipe, run_id, made, until)

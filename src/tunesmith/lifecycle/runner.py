@@ -85,7 +85,7 @@ class Runner:
         keys: dict[str, str] = {}
         for spec in specs:
             inputs = {name: f"{keys[one.step]}/{one.output}" for name, one in spec.given.items()}
-            keys[spec.name] = step_key(spec, self.seed, inputs)
+            keys[spec.name] = step_key(spec, self.seed, inputs | dict(spec.held))
         return keys
 
     def status_of(self, spec: StepSpec) -> Status:
@@ -197,7 +197,7 @@ class Runner:
             if outputs is None:
                 return None
             given[name] = outputs[source.output]
-        return given
+        return given | {name: self.store.load(digest) for name, digest in spec.held.items()}
 
     def _cached(self, source: From) -> Outputs | None:
         key = self.keys.get(source.step)

@@ -63,7 +63,7 @@ def show_rows(
         )
     if split not in SPLITS:
         raise RecipeError("there is no such split", seen=split, allowed=", ".join(SPLITS))
-    specs = flow_of(recipe).specs
+    specs = flow_of(recipe, runner.store).specs
     runner.keys |= runner.keys_of(specs)
     results = runner.run(known_when_planning(specs))
     phases = [made["tokens"] for made in results.values() if "tokens" in made]

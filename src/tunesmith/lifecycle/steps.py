@@ -32,6 +32,8 @@ class StepSpec:
     pulls: str = ""
     """The source whose cursor this step moves. It is given what the last pull made, which saves reading and changes no
     result: it is no part of the step's key."""
+    held: Mapping[str, str] = field(default_factory=dict)
+    """Inputs that were made before this plan, by the name the stage is given them: digests of artifacts."""
 
     @property
     def wire(self) -> wiring.Wire:

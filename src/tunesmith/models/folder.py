@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -51,11 +52,16 @@ def save_model(manifest: ModelManifest, network: TextNetwork | Head, tokenizer_f
     head = network if isinstance(network, Head) else network.head
     save_file({name: tensor.contiguous() for name, tensor in head.state_dict().items()}, folder / HEAD)
     if isinstance(network, TextNetwork):
-        network.encoder.save_pretrained(folder / ENCODER)  # type: ignore[operator]
-        for file in sorted(tokenizer_from.iterdir()):
-            if file.suffix in NOT_WEIGHTS and not (folder / ENCODER / file.name).exists() and "index" not in file.name:
-                shutil.copyfile(file, folder / ENCODER / file.name)
+        save_encoder(network.encoder, tokenizer_from, folder / ENCODER)
     manifest.write(folder)
+
+
+def save_encoder(encoder: Any, files: Path, folder: Path) -> None:
+    """Write an encoder as a Hugging Face folder, with what lies beside the weights of ``files``."""
+    encoder.save_pretrained(folder)
+    for file in sorted(files.iterdir()):
+        if file.suffix in NOT_WEIGHTS and not (folder / file.name).exists() and "index" not in file.name:
+            shutil.copyfile(file, folder / file.name)
 
 
 def open_model(model: Path, base: Path | None) -> tuple[ModelManifest, TextNetwork, Tokenizer]:

@@ -51,7 +51,8 @@ class LanguageRecipe(AnyRecipe):
     data: LanguageData
     """Where rows come from and what is done to them."""
     model: ModelName
-    """The pre-trained language model: a folder in Hugging Face format, or a Hub id."""
+    """The pre-trained language model: a folder in Hugging Face format, a Hub id `owner/name` or `owner/name@revision`,
+    or a language model of this workspace to go on from (`name@alias`, `name@version`, `run:ID`)."""
     tokens: Annotated[TokensSection, Gathered] = TokensSection()
     """How conversations become tokens: template, which turns are trained, what happens to those that are too long."""
     train: Annotated[tuple[Annotated[Phase, Gathered], ...], Field(min_length=1)] = (Phase(),)

@@ -87,8 +87,9 @@ class Recipe(AnyRecipe):
     data: DataSection
     """Where rows come from and what is done to them."""
     model: ModelName | Annotated[tuple[ModelName, ...], Field(min_length=1)] = "embedded"
-    """The pre-trained model: `embedded` (the encoder that comes with tunesmith), a folder in Hugging Face format, or a
-    Hub id. A list of them, or `auto` (every encoder of the catalogue that is on this machine), is ranked on the
+    """The pre-trained model: `embedded` (the encoder that comes with tunesmith), a folder in Hugging Face format, a Hub
+    id `owner/name` or `owner/name@revision`, or a model of this workspace to go on from (`name@alias`, `name@version`,
+    `run:ID`). A list of them, or `auto` (every encoder of the catalogue that is on this machine), is ranked on the
     training rows, and the best is taken. Default: embedded."""
     train: Annotated[TrainConfig, Gathered] = TrainConfig()
     """The phase of training. Every default is the vetted setting."""

@@ -31,17 +31,23 @@ class Base:
 
     def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
         """The facts of the base model; its files are copied, so that nothing outside can change a trained model."""
-        located = locate(self.config.model)
+        located = locate(self.config.model, self.config.commit)
         facts = inspect(located, self.config.task)
-        target = context.out / "base" / "files"
-        for name, path in located.files().items():
-            place = target / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
-        facts["files"] = digests.of_folder(target)
+        if located.commit is not None:
+            facts["commit"] = located.commit
+        facts["files"] = pin_files(located, context.out / "base" / "files")
         text = json.dumps(facts, indent=1, sort_keys=True)
         (context.out / "base" / "base.json").write_text(text + "\n", encoding="utf-8")
         return {"base": facts}
+
+
+def pin_files(located: Located, target: Path) -> dict[str, str]:
+    """Copy the files that a model is made of, and return their digests by name."""
+    for name, path in located.files().items():
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
+    return digests.of_folder(target)
 
 
 def inspect(located: Located, task: Task = "classify") -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""The step that pins what a run starts from: a pre-trained model, or one that this workspace trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tunesmith.core.errors import RecipeError
+from tunesmith.core.tasks import Task
+from tunesmith.lifecycle.flow import Flow
+from tunesmith.lifecycle.registry import base_digest, find_artifact
+from tunesmith.lifecycle.steps import From
+from tunesmith.selection.config import BaseConfig, RegisteredConfig
+from tunesmith.selection.locate import locate
+from tunesmith.selection.registered import check_family, is_reference
+from tunesmith.store.artifacts import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A model of this workspace that another one starts from."""
+
+    name: str
+    """``name@version``, or ``run:ID`` where it was not released."""
+    held: dict[str, str]
+    """Digests of the model and, where it keeps less than whole weights, of its base."""
+
+
+def add_base(flow: Flow, step: str, model: str, task: Task = "classify") -> From:
+    """Append the step of that name and return the base that it makes."""
+    if is_reference(model):
+        parent = find_parent(flow.store, model, task)
+        flow.add(step, "registered", RegisteredConfig(model=parent.name, task=task), held=parent.held)
+    else:
+        located = locate(model)
+        config = BaseConfig(model=model, task=task, commit=located.commit)
+        flow.add(step, "base", config, fingerprint=located.fingerprint())
+    return From(step, "base")
+
+
+def find_parent(store: ArtifactStore | None, reference: str, task: Task) -> Parent:
+    """The registered model of a reference, by a name that never moves, so that a step key depends on no alias.
+
+    Raises: StoreError naming the nearest known model, RecipeError for one that cannot be a base of the task.
+    """
+    if store is None:
+        raise RecipeError("a registered model can be a base only inside of a workspace", seen=reference)
+    model = find_artifact(store, reference)
+    check_family(task, model.facts, reference)
+    below = base_digest(model)
+    held = {"parent": model.digest} | ({} if below is None else {"base": below})
+    return Parent(_lasting(store, reference, model.digest), held)
+
+
+def _lasting(store: ArtifactStore, reference: str, digest: str) -> str:
+    versions = [one for one in store.ledger.models() if one.digest == digest]
+    name = reference.partition("@")[0]
+    mine = [one for one in versions if one.name == name] or versions
+    return f"{mine[0].name}@{mine[0].version}" if mine else reference

@@ -1,0 +1,39 @@
+"""What a reference to a model stands for, and what the model stands on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunesmith.core.artifact import Artifact
+from tunesmith.core.errors import StoreError
+from tunesmith.models.language_manifest import WEIGHTS
+from tunesmith.models.manifest import ENCODER
+from tunesmith.store.artifacts import ArtifactStore
+
+
+def find_artifact(store: ArtifactStore, reference: str) -> Artifact:
+    """The MODEL artifact of ``name@alias``, ``name@version``, ``name`` (the newest version) or ``run:ID``.
+
+    Raises: StoreError naming the nearest known model.
+    """
+    ledger = store.ledger
+    if reference.startswith("run:"):
+        run = ledger.run(reference.removeprefix("run:"))
+        if run.model_digest is None:
+            raise StoreError(
+                f"the run `{run.id}` has no model", seen=f"it is {run.status}", next=f"tunesmith resume {run.id}"
+            )
+        return store.load(run.model_digest)
+    name, _, which = reference.partition("@")
+    if not which:
+        versions = [one for one in ledger.models() if one.name == name]
+        which = str(max((one.version for one in versions), default=1))
+    return store.load(ledger.resolve(name, which).digest)
+
+
+def base_digest(model: Artifact) -> str | None:
+    """The digest of the base a model stands on; None where the model brings its own weights."""
+    if any((model.path / name).is_dir() for name in (ENCODER, WEIGHTS)):
+        return None
+    base: dict[str, Any] = dict(model.facts["base"])
+    return str(base["digest"])
