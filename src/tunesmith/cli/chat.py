@@ -65,6 +65,8 @@ class Talk:
         """Answer until the user ends it, or there are no more lines."""
         if self.is_terminal:
             self.screen.say(f"{self.model.reference}: {RESET} begins anew, {EXIT} or Ctrl-D ends", "dim")
+        for note in self.model.notes:
+            self.screen.say(note, "yellow")
         for line in self._lines():
             said = line.strip()
             if said == EXIT:
@@ -90,7 +92,9 @@ class Talk:
         asked = [*self.messages, {"role": "user", "content": said}]
         pieces: list[str] = []
         try:
-            for piece in self.model.stream(asked, self.options):
+            writing = self.model.stream(asked, self.options)
+            self._tell_lost(writing.num_truncated_tokens)
+            for piece in writing:
                 pieces.append(piece)
                 self._write(figures.printable(piece))
         except DataError as error:
@@ -107,7 +111,26 @@ class Talk:
         self._write("\n")
         answer = "".join(pieces)
         self.messages = [*asked, {"role": "assistant", "content": answer}]
-        self.told.append({"text": said, "answer": answer})
+        if writing.finish == "length":
+            self.screen.say(f"ended after {figures.count(writing.num_tokens, 'token')}", "yellow")
+        self.told.append(
+            {
+                "text": said,
+                "answer": answer,
+                "finish": writing.finish,
+                "num_tokens": writing.num_tokens,
+                "num_truncated_tokens": writing.num_truncated_tokens,
+            }
+        )
+
+    def _tell_lost(self, num_tokens: int) -> None:
+        """Say that the model does not see the whole conversation any more."""
+        if num_tokens:
+            lost = figures.count(num_tokens, "token")
+            words = (
+                f"the conversation is longer than the model reads: {lost} at its start not read; {RESET} begins anew"
+            )
+            self.screen.say(words, "yellow")
 
     def _write(self, text: str) -> None:
         if not self.screen.is_json:

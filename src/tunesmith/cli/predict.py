@@ -82,9 +82,12 @@ def _write(screen: Screen, model: LanguageModel, prompts: list[str], max_new_tok
         counts = {name: one for name, one in answer.to_dict().items() if name != "text"}
         told.append({"text": prompt, "answer": answer.text, **counts})
         shown += [Text(f"→ {figures.shown(prompt, 100)}", "dim"), Text(figures.printable(answer.text))]
+        if answer.num_truncated_tokens:
+            lost = figures.count(answer.num_truncated_tokens, "token")
+            shown.append(Text(f"  longer than the model reads: {lost} at its start not read", "yellow"))
         if answer.finish == "length":
             shown.append(Text(f"  ended after {figures.count(answer.num_tokens, 'token')}", "yellow"))
-    screen.result(told, *shown)
+    screen.result(told, *shown, *(Text(note, "yellow") for note in model.notes))
 
 
 def answered(text: str, answer: Prediction) -> Text:

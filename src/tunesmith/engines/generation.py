@@ -12,7 +12,9 @@ from torch import nn
 from tunesmith.core.conversation import Conversation
 from tunesmith.core.engine import Answer, Capability, GenerationOptions, Request
 from tunesmith.core.errors import ModelError, TunesmithError
-from tunesmith.engines.decoding import takes_padding
+from tunesmith.engines.adjusting import Adjusting
+from tunesmith.engines.decoding import start_id, takes_padding
+from tunesmith.engines.pieces import Pieces
 from tunesmith.engines.reading import Reader
 from tunesmith.engines.scoring import scores
 from tunesmith.engines.writing import Writing, write
@@ -40,6 +42,13 @@ class GenerationEngine:
         self.ends = ends if end_id is None else ends | {end_id}
         self.stop = (end,) if end and end_id is None else ()
         """The end of a turn where the vocabulary has no token for it, and the template writes it as text."""
+        self._adjusting = Adjusting(module, self.ends, start_id(module) if reader.is_encoder_decoder else None)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of the answers: settings of the model that are not followed."""
+        told = ", ".join(f"{name} {value}" for name, value in self._adjusting.left_out.items())
+        return (f"generation_config.json asks for what is not done here, answers are without it: {told}",) * bool(told)
 
     @classmethod
     def open(cls, model_path: Path, base_path: Path | None) -> GenerationEngine:
@@ -98,17 +107,15 @@ class GenerationEngine:
         """For each conversation why it cannot be read; None where it can."""
         return self.reader.refusals(conversations)
 
-    def stream(self, conversation: Conversation, options: GenerationOptions | None = None) -> Iterator[str]:
-        """The answer to one conversation in pieces, as they are written."""
+    def stream(self, conversation: Conversation, options: GenerationOptions | None = None) -> Pieces:
+        """The answer to one conversation in pieces, as they are written.
+
+        Raises: DataError where the template refuses it.
+        """
         options = self._options(options)
         [writing] = self._writings(0, [conversation], (), options)
-        told = ""
-        for _ in write(self.module, [writing], options, self.ends, self.reader.text_of):
-            # A character may take several tokens, and the beginning of a stop text may be one: they wait.
-            text = writing.text if writing.finish else _settled(self.reader.text_of(writing.ids), options.stop)
-            if text.startswith(told) and len(text) > len(told):
-                yield text[len(told) :]
-                told = text
+        steps = write(self.module, [writing], options, self.ends, self.reader.text_of)
+        return Pieces(writing, steps, options.stop, self.reader.text_of)
 
     def score_rows(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[Answer]:
         """The scores of rows of ``tokens`` and ``weights``, as training reads them; of an encoder-decoder's rows
@@ -160,7 +167,9 @@ class GenerationEngine:
         found = []
         for place, prompt in enumerate(prompts):
             kept, most = read.room(prompt, options.max_new_tokens)
-            found.append(Writing(start + place, kept, most, len(prompt) - len(kept)))
+            one = Writing(start + place, kept, most, len(prompt) - len(kept))
+            one.adjust, one.forces_end = self._adjusting.of(kept, most), self._adjusting.forces_end
+            found.append(one)
         return found
 
     def _options(self, options: GenerationOptions | None) -> GenerationOptions:
@@ -211,10 +220,3 @@ def _batches(writings: Sequence[Writing], *, is_mixed: bool) -> list[list[Writin
 def _answer(one: Writing) -> Answer:
     finish = one.finish or "length"
     return Answer(one.index, (), len(one.ids), one.num_cut, text=one.text, finish=finish)
-
-
-def _settled(text: str, stops: Sequence[str]) -> str:
-    """The part of a text that no further token can take back."""
-    text = text.rstrip("\ufffd")
-    held = max((size for stop in stops for size in range(1, len(stop)) if text.endswith(stop[:size])), default=0)
-    return text[: len(text) - held]

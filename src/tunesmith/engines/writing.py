@@ -32,6 +32,10 @@ class Writing:
     """Tokens so far, without the one that ended it."""
     text: str = ""
     finish: Finish = ""
+    adjust: Callable[[Sequence[int], Tensor], Tensor] | None = None
+    """What the model's own settings make of its tokens so far and the logits (V,) of the next one."""
+    forces_end: bool = False
+    """They make the last token it may have an end: it has not ended by itself then."""
 
     def draws(self, seed: int) -> np.random.Generator:
         """The stream its tokens are drawn from."""
@@ -60,7 +64,7 @@ def write(
     with torch.inference_mode():
         logits_BV = decoding.start([one.prompt for one in live])
     while True:
-        tokens_B = _chosen(logits_BV, options, [streams[one.index] for one in live])
+        tokens_B = _chosen(_adjusted(logits_BV, live), options, [streams[one.index] for one in live])
         told = tokens_B.tolist()
         for one, token in zip(live, told, strict=True):
             _take(one, token, options, ends, text_of)
@@ -73,6 +77,14 @@ def write(
             tokens_B, live = tokens_B[kept], [live[place] for place in kept]
         with torch.inference_mode():
             logits_BV = decoding.step(tokens_B)
+
+
+def _adjusted(logits_BV: Tensor, live: Sequence[Writing]) -> Tensor:
+    if all(one.adjust is None for one in live):
+        return logits_BV
+    pairs = zip(live, logits_BV, strict=True)
+    with torch.inference_mode():
+        return torch.stack([row_V if one.adjust is None else one.adjust(one.ids, row_V) for one, row_V in pairs])
 
 
 def _chosen(logits_BV: Tensor, options: GenerationOptions, streams: Sequence[np.random.Generator]) -> Tensor:
@@ -90,7 +102,9 @@ def _take(
     text_of: Callable[[Sequence[int]], str],
 ) -> None:
     """Add a token to an answer, and see whether that ends it."""
-    if token in ends:
+    if one.forces_end and len(one.ids) + 1 >= one.most:
+        one.finish = "length"
+    elif token in ends:
         one.finish = "stop"
     else:
         one.ids.append(token)

@@ -37,10 +37,32 @@ class Generation:
         return asdict(self)
 
 
+class Pieces(Protocol):
+    """An answer in pieces, as it is written."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    @property
+    def num_truncated_tokens(self) -> int:
+        """Tokens at the start of the prompt that the model's context could not hold; known from the beginning."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that are written so far."""
+
+    @property
+    def finish(self) -> Literal["stop", "length", ""]:
+        """How the answer ended; empty while it goes on."""
+
+
 class WritingEngine(Engine, Protocol):
     """An engine that also answers in pieces."""
 
-    def stream(self, conversation: Conversation, options: GenerationOptions | None = None) -> Iterator[str]:
+    @property
+    def notes(self) -> Sequence[str]:
+        """What to know of the answers."""
+
+    def stream(self, conversation: Conversation, options: GenerationOptions | None = None) -> Pieces:
         """The answer to one conversation in pieces."""
 
     def refusals(self, conversations: Sequence[Conversation]) -> list[str | None]:
@@ -58,6 +80,8 @@ class LanguageModel:
     ) -> None:
         self.reference, self.task, self.max_tokens = reference, manifest.task, manifest.length.max_tokens
         self._repair, self._engine = manifest.repair, engine
+        self.notes: Sequence[str] = engine.notes
+        """What to know of the answers, as settings beside the weights that are not followed."""
         self._treatment = treatment_of(manifest.privacy, key)
 
     def generate(
@@ -92,8 +116,11 @@ class LanguageModel:
         """The answers to a request whose conversations are as the model learned them (``as_learned``)."""
         return self._engine.submit(request)
 
-    def stream(self, asked: Asked, options: GenerationOptions | None = None) -> Iterator[str]:
-        """The answer to one prompt, list of messages or conversation, in pieces as they are written."""
+    def stream(self, asked: Asked, options: GenerationOptions | None = None) -> Pieces:
+        """The answer to one prompt, list of messages or conversation, in pieces as they are written.
+
+        Raises: DataError for what is no conversation, or one that the model's template refuses.
+        """
         [conversation] = self.as_learned([conversation_of(asked)])
         return self._engine.stream(conversation, options)
 

@@ -100,7 +100,7 @@ def measure_written(
         not_measured=gaps,
         truncated_rows=made.truncated_rows,
         num_truncated_tokens=made.num_truncated_tokens,
-        notes=[*table.notes, *_bounds(asked), *_cut(made, options)],
+        notes=[*table.notes, *model.notes, *_bounds(asked), *_cut(made, options)],
         seconds=round(time.monotonic() - started, 1),
     )
 
@@ -178,5 +178,11 @@ def _bounds(asked: TestPrompts) -> list[str]:
 
 
 def _cut(made: Responses, options: GenerationOptions) -> list[str]:
-    cut = made.finishes.count("length")
-    return [f"{cut:,} of {len(made.texts):,} answers ended at {options.max_new_tokens} tokens"] if cut else []
+    """What was cut where answers were written."""
+    cut, lost = made.finishes.count("length"), made.truncated_prompts
+    of = f"of {len(made.texts):,}"
+    notes = [f"{cut:,} {of} answers ended at {options.max_new_tokens} tokens, or where the context ends"] if cut else []
+    if lost:
+        num = f"{made.num_truncated_prompt_tokens:,} tokens at their start not read"
+        notes.append(f"{lost:,} {of} answered prompts are longer than the model reads: {num}")
+    return notes

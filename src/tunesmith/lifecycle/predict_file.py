@@ -270,6 +270,8 @@ def _tell(session: Session, done: int, total: int) -> None:
 
 
 def _notes(table: TableFile, model: Model | LanguageModel) -> list[str]:
+    if isinstance(model, LanguageModel):
+        return [*table.notes, *model.notes]
     changed = [label for label in model.labels if label.startswith(FORMULA)]
     if not changed or not isinstance(table, Delimited):
         return list(table.notes)

@@ -15,24 +15,38 @@ from tunesmith.core.errors import DataError
 from tunesmith.lifecycle.language_model import LanguageModel
 
 
+class Said:
+    """An answer in pieces. The model reads four turns, and writes no more than eight letters."""
+
+    def __init__(self, num_turns: int, said: str) -> None:
+        self.num_turns, self.said = num_turns, said
+        self.num_truncated_tokens = max(0, num_turns - 4)
+        self.num_tokens, self.finish = 0, ""
+
+    def __iter__(self) -> Iterator[str]:
+        yield f"{self.num_turns}: "
+        if self.said == "interrupt":
+            raise KeyboardInterrupt
+        for letter in self.said[:8]:
+            self.num_tokens += 1
+            yield letter
+        self.finish = "length" if len(self.said) > 8 else "stop"
+
+
 class Parrot(LanguageModel):
     """Says how many turns there were and the last one back; letters one by one."""
 
     def __init__(self) -> None:
-        self.reference = "parrot@1"
+        self.reference, self.notes = "parrot@1", ()
         self.asked: list[list[dict[str, Any]]] = []
         self.closed = False
 
-    def stream(self, asked: Any, options: Any = None) -> Iterator[str]:
+    def stream(self, asked: Any, options: Any = None) -> Any:
         """The answer, or what the last turn asks for."""
         self.asked.append(list(asked))
-        said = asked[-1]["content"]
-        if said == "refuse":
+        if asked[-1]["content"] == "refuse":
             raise DataError("a conversation cannot be read", seen="why")
-        yield f"{len(asked)}: "
-        if said == "interrupt":
-            raise KeyboardInterrupt
-        yield from said
+        return Said(len(asked), asked[-1]["content"])
 
     def close(self) -> None:
         """Note it."""
@@ -73,8 +87,25 @@ def test_json_is_one_value(parrot: Parrot, monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\n"))
     assert main(["chat", "parrot@1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [
-        {"text": "one", "answer": "1: one"},
-        {"text": "two", "answer": "3: two"},
+        {"text": "one", "answer": "1: one", "finish": "stop", "num_tokens": 3, "num_truncated_tokens": 0},
+        {"text": "two", "answer": "3: two", "finish": "stop", "num_tokens": 3, "num_truncated_tokens": 0},
+    ]
+
+
+def test_what_the_model_does_not_see_or_finish_is_said(
+    parrot: Parrot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parrot.notes = ("num_beams 4 is not followed",)
+    monkeypatch.setattr("sys.stdin", io.StringIO("one\ntwo\nthree\nfourfour!\n/reset\nfive\n"))
+    assert main(["chat", "parrot@1"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "1: one\n3: two\n5: three\n7: fourfour\n1: five\n"
+    assert told.err.splitlines() == [
+        "num_beams 4 is not followed",
+        "the conversation is longer than the model reads: 1 token at its start not read; /reset begins anew",
+        "the conversation is longer than the model reads: 3 tokens at its start not read; /reset begins anew",
+        "ended after 8 tokens",
+        "a new conversation",
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,10 @@ from tunesmith.evaluation.answering import Submits
 
 class Writer(Submits, Protocol):
     """An opened engine that writes and scores."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What to know of its answers."""
 
     def close(self) -> None:
         """Free the model's memory."""

@@ -34,6 +34,8 @@ class Responses:
     """Of them."""
     truncated_prompts: int
     """Answered prompts that the context could not hold."""
+    num_truncated_prompt_tokens: int
+    """Tokens at their starts that were not read."""
     shown: dict[str, dict[str, int]]
     """few_shot: ``scored`` and ``written`` → number of examples that fitted → requests."""
 
@@ -91,6 +93,7 @@ def responses(
         truncated_rows=sum(answer.num_truncated_tokens > 0 for _, answer in every),
         num_truncated_tokens=sum(answer.num_truncated_tokens for _, answer in every),
         truncated_prompts=sum(one.num_truncated_tokens > 0 for one in written),
+        num_truncated_prompt_tokens=sum(one.num_truncated_tokens for one in written),
         shown=shown,
     )
 

@@ -25,6 +25,7 @@ from tunesmith.evaluation.language.opened import OpenBase, OpenModel, Writer, op
 from tunesmith.evaluation.language.predictions import loss_by_source, predictions_frame
 from tunesmith.evaluation.language.prompts import TestPrompts, only_last, read_conversations, test_prompts
 from tunesmith.evaluation.language.responses import Responses, responses
+from tunesmith.evaluation.language.unread import left_out, unread
 from tunesmith.evaluation.limits import Measured, check_limits, divided, with_checks
 from tunesmith.evaluation.significance import MODEL, Resamples, intervals
 from tunesmith.metrics import table
@@ -57,7 +58,7 @@ class EvaluateLanguage:
     def run(self, given: Given, context: StepContext) -> dict[str, Facts]:
         """The report's facts; ``metrics.json`` and ``predictions.parquet`` lie beside each other."""
         test = pl.read_parquet(given["splits"].path / "test.parquet")
-        asked = test_prompts(test, self.config, _unread(given, "test"))
+        asked = test_prompts(test, self.config, unread(given, "test", test))
         if "tokens" in given and given["tokens"].facts.get("train_on") == "last":
             asked = replace(asked, conversations=tuple(map(only_last, asked.conversations)))
         if not asked.prompts:
@@ -70,12 +71,13 @@ class EvaluateLanguage:
         examples = self._examples(given, asked, context, not_measured)
         baselines = [name for name in self.config.baselines if name not in not_measured]
         leads = table.PRIMARY[self.config.task] if asked.num_written else PREDICTED_WITHOUT_QUESTIONS
+
+        general = self._general(given, not_measured)
+        found, read = self._ask(given, asked, examples, general, baselines, context, not_measured)
+        baselines = [name for name in baselines if name in found]
         rules = self.config.gate
         if rules is None:
             rules = {leads: GateRule(better_than=tuple(baselines))} if baselines else {}
-
-        general = self._general(given, not_measured)
-        found, read = self._ask(given, asked, examples, general, baselines, context)
         counts = Counts(is_json=self.config.task == "extract")
         statistics = {name: one.statistics(asked, counts) for name, one in found.items()}
         facts = self._judged(statistics, rules, leads, read, general, not_measured, context.seed)
@@ -109,7 +111,7 @@ class EvaluateLanguage:
             not_measured[FEW_SHOT] = "the test rows ask nothing, so no example can stand before a question"
             return None
         rows = pl.read_parquet(given["splits"].path / "train.parquet")
-        train = read_conversations(rows.filter(~pl.col("row_id").is_in(list(_unread(given, "train")))))
+        train = read_conversations(rows.filter(~pl.col("row_id").is_in(list(left_out(given, "train")))))
         candidates = few_shot.usable(train, context.seed)
         if not candidates:
             not_measured[FEW_SHOT] = "no training row has a question and an answer in words"
@@ -134,6 +136,7 @@ class EvaluateLanguage:
         general: GeneralText | None,
         baselines: Sequence[str],
         context: StepContext,
+        not_measured: dict[str, str],
     ) -> tuple[dict[str, Responses], dict[str, np.ndarray]]:
         """What each predictor makes of the prompts, and of general text; one model is open at a time."""
         found: dict[str, Responses] = {}
@@ -142,14 +145,23 @@ class EvaluateLanguage:
         def ask(engine: Writer, names: Mapping[str, few_shot.Examples | None], reads_as: str) -> None:
             try:
                 for name, shown in names.items():
-                    found[name] = responses(engine, asked, self.options, context, name.replace("_", "-"), shown)
+                    try:
+                        found[name] = responses(engine, asked, self.options, context, name.replace("_", "-"), shown)
+                    except DataError as error:
+                        if shown is None:
+                            raise
+                        # A template may take no second question, or no example's words.
+                        not_measured[name] = f"a prompt behind examples cannot be read: {error.seen}"
                 if general is not None:
                     read[reads_as] = scored(engine, general, context, reads_as)
             finally:
                 engine.close()
 
         model, base = given["model"].path, given["base"].path
-        ask(self.open_model(model, base), {MODEL: None}, MODEL)
+        opened = self.open_model(model, base)
+        for note in opened.notes:
+            context.warn(note)
+        ask(opened, {MODEL: None}, MODEL)
         if baselines or general is not None:
             shown = {BASE: None, FEW_SHOT: examples}
             ask(self.open_base(model, base), {name: shown[name] for name in baselines}, BASE)
@@ -205,15 +217,6 @@ class EvaluateLanguage:
         return facts | {"gate": judgement.to_facts(), "not_measured": {**gaps, **more_gaps, **not_measured}}
 
 
-def _unread(given: Given, split: str) -> dict[str, str]:
-    """Rows of a split that the model cannot read (the template refuses them, or they are too long) → why."""
-    file = given["tokens"].path / f"{split}.left_out.parquet" if "tokens" in given else None
-    if file is None or not file.is_file():
-        return {}
-    left = pl.read_parquet(file)
-    return dict(zip(left["row_id"], left["reason"], strict=True))
-
-
 def _generation(options: GenerationOptions, found: Mapping[str, Responses], alone: str) -> Facts:
     """How answers were written, how they ended, and how many examples fitted."""
     facts: Facts = {
@@ -221,6 +224,7 @@ def _generation(options: GenerationOptions, found: Mapping[str, Responses], alon
         "score": alone,
         "finish": {name: dict(sorted(Counter(one.finishes).items())) for name, one in found.items()},
         "truncated_prompts": {name: one.truncated_prompts for name, one in found.items()},
+        "truncated_prompt_tokens": {name: one.num_truncated_prompt_tokens for name, one in found.items()},
     }
     return facts | ({"examples": found[FEW_SHOT].shown} if FEW_SHOT in found else {})
 

@@ -25,6 +25,7 @@ class FakeWriter:
     """Characters it can read."""
     requests: list[Request] = field(default_factory=list)
     is_closed: bool = False
+    notes: tuple[str, ...] = ()
 
     def submit(self, request: Request) -> FakeStream:
         self.requests.append(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -18,10 +18,24 @@ from tunesmith.lifecycle.session import Session
 from tunesmith.models.language_manifest import LanguageManifest
 
 
+class Letters:
+    """A text letter by letter."""
+
+    num_truncated_tokens = 0
+    finish: Literal["stop"] = "stop"
+
+    def __init__(self, text: str) -> None:
+        self.text, self.num_tokens = text, len(text)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.text)
+
+
 class Echo:
     """Says the last turn back in capitals, up to the tokens (letters) it may have; refuses turns with `never`."""
 
     capabilities = frozenset({"generate"})
+    notes = ()
 
     def __init__(self) -> None:
         self.asked: list[Conversation] = []
@@ -37,9 +51,9 @@ class Echo:
             found.append(Answer(place, (), len(text[:most]), max(0, len(text) - 50), text=text[:most], finish=finish))
         return found[::-1]
 
-    def stream(self, conversation: Conversation, options: GenerationOptions | None = None) -> Iterator[str]:
+    def stream(self, conversation: Conversation, options: GenerationOptions | None = None) -> Letters:
         """Letter by letter."""
-        yield from conversation.turns[-1].content.upper()
+        return Letters(conversation.turns[-1].content.upper())
 
     def refusals(self, conversations: Sequence[Conversation]) -> list[str | None]:
         """The reason where the last turn has `never`."""
