@@ -51,6 +51,13 @@ class Located:
             found -= {path for path in found if path.suffix == ".safetensors" and path.name not in shards}
         return {path.relative_to(self.folder).as_posix(): path for path in sorted(found)}
 
+    def is_whole(self) -> bool:
+        """Whether settings and every weight file are there: a copy of the Hub may have been broken off."""
+        found = self.files()
+        indices = [path for name, path in found.items() if name.endswith(".safetensors.index.json")]
+        wanted = {"config.json"}.union(*map(shards_of, indices))
+        return wanted <= set(found) and any(name.endswith(".safetensors") for name in found)
+
     def fingerprint(self) -> str:
         """The digest of all files used: the model's part in a step key."""
         return digests.of_manifest({name: digests.of_file(path) for name, path in self.files().items()})
@@ -143,7 +150,7 @@ def _hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     repository, _, revision = name.partition("@")
-    if COMMIT.fullmatch(revision) and (known := cached(name)) is not None:
+    if COMMIT.fullmatch(revision) and (known := cached(name)) is not None and known.is_whole():
         # A commit never changes, so the network has nothing to add.
         return known.folder
     try:

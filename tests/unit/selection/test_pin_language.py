@@ -97,6 +97,49 @@ def test_sharded_weights_are_the_same_model(folder: Path) -> None:
         look(folder)
 
 
+@pytest.mark.parametrize("strange", ["../secret.safetensors", "/etc/secret.safetensors", "more/../../x", "..", ""])
+def test_an_index_that_leaves_the_folder_is_refused(strange: str, folder: Path) -> None:
+    """transformers opens what the index names, wherever it lies."""
+    shard(folder)
+    index = folder / "model.safetensors.index.json"
+    entries = json.loads(index.read_text())["weight_map"]
+    shutil.copy(folder / "model-00001-of-00002.safetensors", folder.parent / "secret.safetensors")
+    edit(index, weight_map={**entries, "model.norm.weight": strange})
+    for ask in (look, lambda place: locate(str(place)).fingerprint()):
+        with pytest.raises(ModelError, match="outside of the model's folder") as caught:
+            ask(folder)
+        assert strange in str(caught.value.seen)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"weight_map": 3}', "{}"])
+def test_a_damaged_index_is_named(text: str, folder: Path) -> None:
+    shard(folder)
+    (folder / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(ModelError, match="index of the model's weight files is damaged"):
+        look(folder)
+
+
+def test_a_shard_without_the_weights_that_the_index_promises(folder: Path) -> None:
+    shard(folder)
+    shutil.copy(folder / "model-00001-of-00002.safetensors", folder / "model-00002-of-00002.safetensors")
+    with pytest.raises(ModelError, match="weights are missing"):
+        load_causal(folder)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "gpt2"])
+def test_tied_embeddings_stay_one_tensor_in_shards_and_out(family: Any, tmp_path: Path) -> None:
+    tiny.write_decoder(tmp_path / "whole", family)
+    before = load_causal(tmp_path / "whole")
+    shard(Path(shutil.copytree(tmp_path / "whole", tmp_path / "shards")))
+    after: Any = load_causal(tmp_path / "shards")
+    assert after.get_input_embeddings().weight is after.get_output_embeddings().weight
+    after.save_pretrained(tmp_path / "again")
+    assert not any("lm_head" in name for name in load_file(tmp_path / "again" / "model.safetensors"))
+    assert all(
+        (one == before.state_dict()[name]).all() for name, one in load_causal(tmp_path / "again").state_dict().items()
+    )
+
+
 def test_weights_that_lie_there_twice_count_once(folder: Path) -> None:
     """Mistral's folders hold them in shards and in its own program's form."""
     expected = look(folder)
