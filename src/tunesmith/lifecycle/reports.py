@@ -11,7 +11,7 @@ import polars as pl
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
 from tunesmith.data.formats.config import FormatConfig
-from tunesmith.lifecycle.run import RECIPE
+from tunesmith.lifecycle.recorded import RECIPE
 from tunesmith.lifecycle.session import Session
 from tunesmith.recipe.language import LanguageRecipe
 from tunesmith.recipe.load import load
@@ -38,6 +38,8 @@ class ReleasedModel:
     high: float | None
     run: str | None
     created: str
+    approval: Mapping[str, Any] | None = None
+    """The last word of a person on it: kind (`exception` where the gate had said no), decision, by, reason."""
 
     def to_dict(self) -> dict[str, Any]:
         """The version as JSON values."""
@@ -174,6 +176,7 @@ def _released(session: Session, version: ModelVersion) -> ReleasedModel:
     facts = _facts(session, version.run_id)
     metric = None if facts is None else str(facts["primary"])
     score: Mapping[str, Any] = {} if facts is None else facts["metrics"]["test"].get(metric, {})
+    word = None if version.run_id is None else session.ledger.approval(version.run_id, version.digest)
     shown = version.aliases[0] if version.aliases else str(version.version)
     return ReleasedModel(
         name=version.name,
@@ -187,6 +190,7 @@ def _released(session: Session, version: ModelVersion) -> ReleasedModel:
         high=score.get("high"),
         run=version.run_id,
         created=version.created.isoformat(timespec="seconds"),
+        approval=word.to_dict() if word else None,
     )
 
 

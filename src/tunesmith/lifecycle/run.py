@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from tunesmith.core import digests
 from tunesmith.core.artifact import Artifact
-from tunesmith.core.errors import Interrupted, RecipeError, StepError, TunesmithError
+from tunesmith.core.errors import Interrupted, StepError, TunesmithError
 from tunesmith.core.events import Event, EventLog
 from tunesmith.lifecycle.flow import Flow
 from tunesmith.lifecycle.flows import flow_of
+from tunesmith.lifecycle.recorded import digest_of, record, recorded
 from tunesmith.lifecycle.release import Release, release
 from tunesmith.lifecycle.runner import Outputs, Runner
 from tunesmith.lifecycle.session import Session
-from tunesmith.recipe.load import dump, load
+from tunesmith.recipe.load import dump
 from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.reporting.report import write_report
 from tunesmith.reporting.view import RunView, StepView
-from tunesmith.store.files import write_bytes, write_json
+from tunesmith.store.artifacts import ArtifactStore
+from tunesmith.store.files import write_json
 
-RECIPE = "recipe.yaml"
-REPORT = "report.html"
+REPORT, RESULT = "report.html", "result.json"
 Until = Literal["evaluate", "release"]
 
 
@@ -36,7 +37,8 @@ class RunResult:
 
     run: str
     status: str
-    """done: released, or evaluated where that was all that was asked; denied: the gate said no."""
+    """done: released, or evaluated where that was all that was asked; waiting: for a person's word; denied: the gate, or
+    a person, said no."""
     verdict: str
     metrics: Mapping[str, Any]
     baselines: Mapping[str, Any]
@@ -47,6 +49,8 @@ class RunResult:
     comparisons: list[Mapping[str, Any]]
     gate: Mapping[str, Any]
     seconds: float
+    approval: Mapping[str, Any] | None = None
+    """The last word of a person on this model: kind (`exception` where the gate had said no), decision, by, reason."""
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -56,30 +60,34 @@ class RunResult:
 def start_run(session: Session, recipe: AnyRecipe, until: Until = "release") -> RunResult:
     """Run a recipe under a new run id."""
     stamp = datetime.now(UTC).strftime("%m%d-%H%M")
-    return _carry_out(session, recipe, f"{recipe.name}-{stamp}-{secrets.token_hex(2)}", until)
-
-
-def resume_run(session: Session, run_id: str, until: Until = "release") -> RunResult:
-    """Go on with a run that was stopped; done steps are taken over, a killed training goes on from its checkpoint."""
-    session.ledger.run(run_id)
-    path = session.workspace.run_folder(run_id) / RECIPE
-    if not path.is_file():
-        raise RecipeError(f"the run `{run_id}` was stopped before its recipe was written", next="start it again")
-    return _carry_out(session, load(path), run_id, until)
-
-
-def _carry_out(session: Session, recipe: AnyRecipe, run_id: str, until: Until) -> RunResult:
-    folder = session.workspace.run_folder(run_id)
-    # Before anything is recorded: a second resume must not mark the run that is under way as failed.
-    with session.workspace.lock(folder / "lock", wait=False):
+    run_id = f"{recipe.name}-{stamp}-{secrets.token_hex(2)}"
+    with _held(session, run_id) as folder:
+        record(recipe, folder)
         return _locked(session, recipe, run_id, until, folder)
 
 
+def resume_run(session: Session, run_id: str, until: Until = "release") -> RunResult:
+    """Go on with a run that was stopped; done steps are taken over, a killed training goes on from its checkpoint.
+
+    Raises: RecipeError where the run's recipe has been changed since.
+    """
+    known = session.ledger.run(run_id)
+    with _held(session, run_id) as folder:
+        return _locked(session, recorded(folder, run_id, known.recipe_digest), run_id, until, folder)
+
+
+@contextmanager
+def _held(session: Session, run_id: str) -> Iterator[Path]:
+    """A run's folder, for this process alone."""
+    folder = session.workspace.run_folder(run_id)
+    # Before anything is recorded: a second resume must not mark the run that is under way as failed.
+    with session.workspace.lock(folder / "lock", wait=False):
+        yield folder
+
+
 def _locked(session: Session, recipe: AnyRecipe, run_id: str, until: Until, folder: Path) -> RunResult:
-    text = dump(recipe)
     started = datetime.now(UTC)
-    write_bytes(folder / RECIPE, text.encode())
-    session.ledger.start_run(run_id, recipe.name, recipe.task, digests.of_value(recipe.model_dump(mode="json")))
+    session.ledger.start_run(run_id, recipe.name, recipe.task, digest_of(recipe), by=session.actor)
     log = EventLog(folder / "events.jsonl", session.listener)
     warnings: list[str] = []
 
@@ -101,10 +109,12 @@ def _locked(session: Session, recipe: AnyRecipe, run_id: str, until: Until, fold
         results = runner.run(flow.specs)
         made = flow.made(results)
         released = _release(session, recipe, run_id, made, until)
-        status: Literal["done", "denied"] = "done" if released.is_released or until == "evaluate" else "denied"
+        status = "done" if until == "evaluate" else released.status
         view = _view(session, recipe, run_id, flow, results, released, status, started, warnings)
         write_report(view, folder / REPORT)
-        session.ledger.end_run(run_id, status, verdict=released.verdict, model_digest=made["model"].digest)
+        session.ledger.end_run(
+            run_id, status, verdict=released.verdict, model_digest=made["model"].digest, by=session.actor
+        )
     except BaseException as error:
         raise _ended(session, run_id, error) from error
     finally:
@@ -122,8 +132,9 @@ def _locked(session: Session, recipe: AnyRecipe, run_id: str, until: Until, fold
         comparisons=report["comparisons"],
         gate=report["gate"],
         seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
+        approval=released.approval.to_dict() if released.approval else None,
     )
-    write_json(folder / "result.json", outcome.to_dict())
+    write_json(folder / RESULT, outcome.to_dict())
     return outcome
 
 
@@ -134,10 +145,10 @@ def _ended(session: Session, run_id: str, error: BaseException) -> BaseException
     if isinstance(error, TunesmithError):
         error.run_id = run_id
         status: Literal["interrupted", "failed"] = "interrupted" if isinstance(error, Interrupted) else "failed"
-        session.ledger.end_run(run_id, status, error=error.to_dict())
+        session.ledger.end_run(run_id, status, error=error.to_dict(), by=session.actor)
     else:
         unknown = StepError(f"{type(error).__name__}: {error}")
-        session.ledger.end_run(run_id, "failed", error=unknown.to_dict())
+        session.ledger.end_run(run_id, "failed", error=unknown.to_dict(), by=session.actor)
     return error
 
 
@@ -145,7 +156,7 @@ def _release(session: Session, recipe: AnyRecipe, run_id: str, made: Mapping[str
     model, report = made["model"], made["report"]
     if until == "evaluate":
         return Release(False, report.facts["gate"]["verdict"], recipe.name)
-    return release(session.ledger, recipe.name, recipe.serve.alias, run_id, model, report)
+    return release(session, recipe.name, recipe.serve.alias, run_id, model, report, recipe.serve.approval)
 
 
 def _view(
@@ -181,6 +192,7 @@ def _view(
         status=status,
         reference=released.reference,
         version=released.version,
+        approval=released.approval.to_dict() if released.approval else None,
         sources=[results[f"ingest:{source.name}"]["dataset"].facts for source in recipe.data.sources],
         splits=splits.facts,
         quality=made["quality"].facts,
@@ -221,3 +233,34 @@ def report_path(session: Session, run_id: str) -> Path:
     """Where a run's report is."""
     session.ledger.run(run_id)
     return session.workspace.run_folder(run_id) / REPORT
+
+
+def tell_decision(session: Session, recipe: AnyRecipe, run_id: str, released: Release) -> Path | None:
+    """Write a run's result and report anew after a person decided, from what its steps made.
+
+    None where something that the report shows is gone: the decision is in the ledger all the same.
+    """
+    folder = session.workspace.run_folder(run_id)
+    try:
+        outcome = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        told = {"status": released.status, "model": released.reference or f"run:{run_id}"}
+        told["approval"] = released.approval.to_dict() if released.approval else None
+        write_json(folder / RESULT, outcome | told)
+        store = ArtifactStore(session.workspace, session.ledger)
+        keys = {step.name: step.step_key for step in session.ledger.run_steps(run_id)}
+        flow = flow_of(recipe, store)
+        results = {spec.name: store.find(str(keys[spec.name])) or {} for spec in flow.specs}
+        started = session.ledger.run(run_id).started or datetime.now(UTC)
+        warnings = _warnings(folder)
+        view = _view(session, recipe, run_id, flow, results, released, released.status, started, warnings)
+        write_report(view, folder / REPORT)
+    except (TunesmithError, OSError, ValueError, LookupError, StopIteration):
+        return None
+    return folder / REPORT
+
+
+def _warnings(folder: Path) -> list[str]:
+    """The warnings of a run, from its events."""
+    lines = (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    return [str(event.get("message")) for event in events if event.get("event") == "warning"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tunesmith.core.errors import StoreError
-from tunesmith.lifecycle.run import RECIPE, resume_run
+from tunesmith.lifecycle.recorded import RECIPE
+from tunesmith.lifecycle.run import resume_run
 from tunesmith.lifecycle.session import open_session
 
 
