@@ -99,7 +99,8 @@ def save_adapter(adapted: Any, manifest: ModelManifest | LanguageManifest, folde
         {name: tensors[name].contiguous() for name in sorted(tensors)}, folder / WEIGHTS, metadata={"format": "pt"}
     )
     config = adapted.peft_config["default"].to_dict()
-    config |= {"base_model_name_or_path": manifest.base.name, "inference_mode": True}
+    base = manifest.base
+    config |= {"base_model_name_or_path": base.hub_id or base.name, "revision": base.commit, "inference_mode": True}
     text = json.dumps(config, indent=1, sort_keys=True, default=_plain)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 from tunesmith.models.language_manifest import LanguageManifest
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
 PIPELINES = {"encoder": "fill-mask", "decoder": "text-generation", "encoder_decoder": "text2text-generation"}
 USES = {
     "chat": "answers conversations",
@@ -21,18 +19,19 @@ USES = {
 
 def card(manifest: LanguageManifest, *, is_adapter: bool, measured: Sequence[str] = ()) -> str:
     """The card's text; ``measured`` are lines on how good the model was found to be."""
-    name = manifest.base.name.partition("@")[0]
+    base = manifest.base
     tag = PIPELINES[manifest.network]
     head = {"library_name": "peft" if is_adapter else "transformers", "pipeline_tag": tag, "tags": ["tunesmith"]}
-    if HUB_ID.match(name):
-        head["base_model"] = name
+    if base.hub_id is not None:
+        head["base_model"] = base.hub_id
     lines = ["---", *(f"{key}: {json.dumps(value)}" for key, value in sorted(head.items())), "---", ""]
-    shown = name if HUB_ID.match(name) else name.rstrip("/").rpartition("/")[2]
+    shown = base.hub_id or base.name.rstrip("/").rpartition("/")[2]
+    commit = f"commit `{base.commit}`, " if base.commit else ""
     lines += [
         f"# {manifest.task}: fine-tuned from {shown}",
         "",
-        f"This model {USES[manifest.task]}. It was fine-tuned with tunesmith from `{shown}` (artifact "
-        f"`{manifest.base.digest[:12]}`); what learned: `{manifest.trainable}`.",
+        f"This model {USES[manifest.task]}. It was fine-tuned with tunesmith from `{shown}` ({commit}artifact "
+        f"`{base.digest[:12]}`); what learned: `{manifest.trainable}`.",
         "",
         f"- Prompts are rendered by `chat_template.jinja` (`{manifest.template.name}`), as in training.",
         f"- Rows of up to {manifest.length.max_tokens:,} tokens, prompt and answer together; longer ones: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,6 +17,7 @@ MANIFEST = "model.json"
 HEAD = "head.safetensors"
 ENCODER = "encoder"
 ADAPTER = "adapter"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?")
 
 _Manifest = TypeVar("_Manifest", bound=Config)
 
@@ -27,6 +29,13 @@ class BaseReference(Config):
     """As the recipe named it."""
     digest: str
     """Digest of the ``base`` artifact."""
+    commit: str | None = None
+    """Of a model of the Hub: the commit that its files are of."""
+
+    @property
+    def hub_id(self) -> str | None:
+        """``owner/name`` of a model of the Hub, without its revision; None for any other."""
+        return self.name.partition("@")[0] if HUB_ID.fullmatch(self.name) else None
 
 
 class NetworkShape(Config):

@@ -12,9 +12,9 @@ from typing import Any
 
 from tunesmith.core import digests
 from tunesmith.core.errors import ModelError, RecipeError
+from tunesmith.models.manifest import HUB_ID
 
 EMBEDDED = "embedded"
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w.-]+)?\Z")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = (
     "*.safetensors",
@@ -102,7 +102,7 @@ def locate(name: str, commit: str | None = None) -> Located:
         return Located(name, folder)
     if folder.is_file():
         raise RecipeError("`model` is a file: name the folder around it", seen=name, next=f"model: {folder.parent}")
-    if HUB_ID.match(name) and not folder.is_absolute():
+    if HUB_ID.fullmatch(name) and not folder.is_absolute():
         found = _hub(name if commit is None else f"{name.partition('@')[0]}@{commit}")
         return Located(name, found, found.name if COMMIT.fullmatch(found.name) else None)
     near = difflib.get_close_matches(folder.name, _siblings(folder), n=1)

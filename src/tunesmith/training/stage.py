@@ -159,7 +159,7 @@ def _manifest(config: TrainStageConfig, base: Artifact, splits: Artifact, target
         targets=dict(zip(target.names, map(_standardization, target.parts), strict=True))
         if isinstance(target, Scales)
         else {},
-        base=BaseReference(name=base.facts["name"], digest=base.digest),
+        base=BaseReference(name=base.facts["name"], digest=base.digest, commit=base.facts.get("commit")),
         trainable=config.trainable.kind,
         network=NetworkShape(
             pooling=pooling,

@@ -42,7 +42,7 @@ def described(files: Path, template: ChatTemplate, **changes: Any) -> LanguageMa
         {
             "task": "chat",
             "network": facts["network"],
-            "base": BaseReference(name="owner/tiny", digest="d" * 64),
+            "base": BaseReference(name="owner/tiny@main", digest="d" * 64, commit="c" * 40),
             "trainable": "lora",
             "template": TemplateReference(name=template.name, digest=template.digest),
             "tokenizer": facts["tokenizer"],
@@ -108,6 +108,7 @@ def test_an_adapter_is_pefts(tmp_path: Path) -> None:
     assert torch.equal(logits_of(peft.PeftModel.from_pretrained(module, model / "adapter").eval()), before)
     settings = json.loads((model / "adapter" / "adapter_config.json").read_text())
     assert (settings["task_type"], settings["base_model_name_or_path"]) == ("CAUSAL_LM", "owner/tiny")
+    assert settings["revision"] == "c" * 40, "others load the adapter over the very files it was trained over"
 
 
 def test_a_merged_folder_is_transformers(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def _manifest(config: TrainLanguageConfig, given: Given, made: Assembled) -> Lan
     return LanguageManifest(
         task=cast(LanguageTask, config.task),
         network=base.facts.get("network", "decoder"),
-        base=BaseReference(name=base.facts["name"], digest=base.digest),
+        base=BaseReference(name=base.facts["name"], digest=base.digest, commit=base.facts.get("commit")),
         trainable=config.trainable.kind,
         template=TemplateReference(name=start.template.name, digest=start.template.digest),
         tokenizer=start.vocabulary.digest,
