@@ -61,6 +61,7 @@ _ROWS: list[Wire] = [
     _row("stage", "pull", "data.pull:Pull", "data.config:IngestConfig", "Reads what is new of a source and joins it with what was read before", in_plan=True),
     _row("stage", "format", "data.formats.stage:Format", "data.formats.config:FormatConfig", "Makes the rows of a source conversations", in_plan=True),
     _row("stage", "prepare", "data.prepare:Prepare", "data.prepare_config:PrepareConfig", "Cleans, checks and splits datasets", in_plan=True),
+    _row("stage", "texts", "data.labelled_texts:LabelledTexts", "data.config:LabelledTextsConfig", "Takes the texts of divided rows, for pre-training without the test rows", in_plan=True),
     _row("stage", "base", "selection.pin:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model", in_plan=True),
     _row("stage", "registered", "selection.registered:Registered", "selection.config:RegisteredConfig", "Makes a registered model the base of another", is_heavy=True, in_plan=True),
     _row("stage", "select", "selection.select:Select", "selection.config:SelectConfig", "Ranks pre-trained models on the training rows", is_heavy=True),
@@ -79,6 +80,8 @@ _ROWS: list[Wire] = [
     _row("stage", "robustness", "evaluation.robustness:Robustness", "evaluation.measures_config:RobustnessStageConfig", "Answers perturbed test texts", is_heavy=True),
     _row("stage", "cost", "evaluation.cost:Cost", "evaluation.measures_config:CostStageConfig", "Times single answers on this machine", is_heavy=True, version=2),
     _row("stage", "evaluate", "evaluation.stage:Evaluate", "evaluation.config:EvaluateStageConfig", "Measures the model against the baselines", is_heavy=True, version=2),
+    _row("stage", "vectors", "explanation.vectors:Vectors", "explanation.config:VectorsConfig", "Keeps every training row as the model sees it", is_heavy=True),
+    _row("stage", "explain", "explanation.stage:Explain", "explanation.config:ExplainStageConfig", "Explains answers by words and by training rows", is_heavy=True),
     _row("stage", "evaluate_language", "evaluation.language.stage:EvaluateLanguage", "evaluation.language.config:EvaluateLanguageConfig", "Measures a language model against the untrained base", is_heavy=True),
 
     _row("source", "csv", "data.sources.several:open_files", "data.sources.csv:CsvConfig", "Comma, semicolon or tab separated text"),

@@ -1,4 +1,4 @@
-"""What the `ingest` stage is told."""
+"""What the stages `ingest` and `texts` are told."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ class IngestConfig(Config):
     """The source as the recipe describes it; its `kind` picks what else it can be told."""
     required: tuple[str, ...] = ("text",)
     """Columns that must be there: none for a table that is joined, or where the text is derived from others."""
+
+
+class LabelledTextsConfig(Config):
+    """Whose texts the stage `texts` takes."""
+
+    source: str
+    """The source whose rows are read, by its name."""
+    group_by: str | None = None
+    """A column that keeps rows together in one split, which is read too; null: none."""

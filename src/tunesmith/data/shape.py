@@ -55,7 +55,8 @@ def shaped(
     # Lines end where white space is repaired.
     rows = lines.examined(gathered.rows, config.noise, changes)
     # Conversations were repaired turn by turn: in JSON, a quotation mark put for an entity would end its string.
-    written = ("text", *prompts.WRITTEN) if is_language(config.task) else ()
+    are_written = is_language(config.task) and prompts.MESSAGES in gathered.rows.columns
+    written = ("text", *prompts.WRITTEN) if are_written else ()
     mapped = [name for name in gathered.mapped if name not in written]
     rows, repaired = clean.repair(rows, mapped, config.clean, changes)
     rows = joins.joined(rows, config.joins, tables, config.clean, changes)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from tunesmith.core import digests, machine, wiring
 from tunesmith.core.errors import RecipeError
+from tunesmith.data.config import LabelledTextsConfig
 from tunesmith.data.labels.config import WithoutSuspectsConfig
+from tunesmith.explanation.config import INSTALL, VectorsConfig
 from tunesmith.lifecycle.base_step import add_base
 from tunesmith.lifecycle.flow import Flow, ingest, privacy
 from tunesmith.lifecycle.steps import From
@@ -26,19 +28,22 @@ def add_head_parts(recipe: Recipe, flow: Flow) -> None:
         _features,
         _label_errors,
         _baselines,
+        _adapt,
         _layers,
         _tune,
         _train,
         _augment,
         _measures,
         _evaluate,
+        _explain,
     )
     for part in parts:
         part(recipe, flow)
 
 
 def _prepare(recipe: Recipe, flow: Flow) -> None:
-    flow.add("prepare", "prepare", recipe.for_prepare(), flow.datasets | flow.tables)
+    labelled = {name: one for name, one in flow.datasets.items() if name not in recipe.text_sources}
+    flow.add("prepare", "prepare", recipe.for_prepare(), labelled | flow.tables)
     flow.at |= {"splits": From("prepare", "splits"), "quality": From("prepare", "quality")}
 
 
@@ -86,6 +91,32 @@ def _baselines(recipe: Recipe, flow: Flow) -> None:
     needed = ("splits", "activations") if _baselines_need_features(recipe) else ("splits",)
     flow.add("baselines", "baselines", recipe.for_baselines(), flow.given(*needed))
     flow.at["baselines"] = From("baselines", "baselines")
+
+
+def _adapt(recipe: Recipe, flow: Flow) -> None:
+    """Phases that pre-train the encoder on. Baselines, ranking and wrong labels have read the base as it came; from
+    here on the adapted one is the base (decision 13)."""
+    if not recipe.adapt_phases:
+        return
+    splits, group_by = From("prepare", "splits"), recipe.data.split.group_by
+    texts: dict[str, From] = {}
+    for name, source in flow.datasets.items():
+        if name not in recipe.text_sources:
+            step = flow.add(
+                f"texts:{name}", "texts", LabelledTextsConfig(source=name, group_by=group_by), {"splits": splits}
+            )
+            source = From(step, "dataset")
+        texts[name] = source
+    prepared = flow.add("prepare:texts", "prepare", recipe.for_texts(), texts)
+    # The tokenizer stays as it is, so every phase's tokens are known before the first one is trained.
+    given = {"splits": From(prepared, "splits"), "base": flow.at["base"]}
+    for number, (tokens, train) in enumerate(zip(recipe.for_tokens(), recipe.for_adapt(), strict=True), 1):
+        read = flow.add(f"tokens:{number}", "tokens", tokens, given)
+        step = flow.add(f"adapt:{number}", "adapt", train, flow.given("base") | {"tokens": From(read, "tokens")})
+        flow.at["base"] = From(step, "base")
+    if "activations" in _needs(recipe):
+        step = flow.add("features:adapted", "features", recipe.for_features(), flow.given("base", "splits"))
+        flow.at["activations"] = From(step, "activations")
 
 
 def _layers(recipe: Recipe, flow: Flow) -> None:
@@ -158,6 +189,23 @@ def _evaluate(recipe: Recipe, flow: Flow) -> None:
         "evaluate", "evaluate", recipe.for_evaluate(), flow.given("model", "base", "splits", "baselines", *measured)
     )
     flow.at["report"] = From("evaluate", "report")
+
+
+def _explain(recipe: Recipe, flow: Flow) -> None:
+    config = recipe.for_explain()
+    if config is None:
+        return
+    if "ig" in config.explain.methods and importlib.util.find_spec("captum") is None:
+        raise RecipeError(
+            "`explain` by integrated gradients needs Captum, which is not installed",
+            seen=f"explain.methods: {', '.join(config.explain.methods)}",
+            next=f"{INSTALL}, or `explain: {{methods: [occlusion]}}`",
+        )
+    more = [name for name in ("activations",) if name in flow.at and recipe.head_phase.trainable.kind == "head"]
+    flow.add("vectors", "vectors", VectorsConfig(), flow.given("model", "base", "splits", *more))
+    flow.at["vectors"] = From("vectors", "vectors")
+    flow.add("explain", "explain", config, flow.given("model", "base", "splits", "vectors"))
+    flow.at["explanation"] = From("explain", "explanation")
 
 
 def _needs(recipe: Recipe) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ def _base(facts: Mapping[str, Any], steps: Mapping[str, Mapping[str, Artifact]])
     pinned = next(
         (made["base"].facts for made in steps.values() if "base" in made and made["base"].digest == digest), {}
     )
-    known = ("model_type", "num_parameters", "num_layers", "hidden", "max_tokens")
+    known = ("model_type", "num_parameters", "num_layers", "hidden", "max_tokens", "adapted")
     return {**facts["base"], **{name: pinned[name] for name in known if name in pinned}}
 
 

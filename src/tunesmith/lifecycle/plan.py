@@ -10,7 +10,7 @@ import polars as pl
 from tunesmith.core.artifact import Artifact
 from tunesmith.lifecycle import outlook
 from tunesmith.lifecycle.flows import flow_of
-from tunesmith.lifecycle.language_plan import language_plan
+from tunesmith.lifecycle.language_plan import forecast_phase, language_plan
 from tunesmith.lifecycle.planned import Plan, PlannedStep, known_when_planning
 from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.steps import StepSpec
@@ -19,6 +19,7 @@ from tunesmith.recipe.recipe import Recipe
 from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.selection import resources
 from tunesmith.training.config import LayersConfig
+from tunesmith.training.language.phase_config import TrainLanguageConfig
 
 SAMPLED_ROWS = 20_000
 """Rows whose tokens a plan counts; of a larger data set it says so and scales up."""
@@ -41,11 +42,15 @@ def make_plan(recipe: AnyRecipe, runner: Runner) -> Plan:
     planned = []
     for spec in specs:
         status = ("cached" if before[spec.name] == "cached" else "done") if spec in now else runner.status_of(spec)
-        forecast = (
-            None
-            if status in ("cached", "done")
-            else _forecast(recipe, spec, outlook.base_of(spec, results, base), lengths, len(splits.facts["labels"]))
-        )
+        read = outlook.base_of(spec, results, base)
+        forecast = None
+        if status in ("cached", "done"):
+            pass
+        elif isinstance(spec.config, TrainLanguageConfig):
+            tokens = results.get(spec.given["tokens"].step)
+            forecast = forecast_phase(spec.config, read, tokens["tokens"]) if tokens is not None else None
+        else:
+            forecast = _forecast(recipe, spec, read, lengths, len(splits.facts["labels"]))
         as_json = None if forecast is None else forecast.to_dict()
         planned.append(PlannedStep(spec.name, spec.kind, runner.keys[spec.name], status, as_json))
     forecasts = [one.forecast for one in planned if one.forecast is not None]
@@ -67,6 +72,8 @@ def make_plan(recipe: AnyRecipe, runner: Runner) -> Plan:
         ),
         settings=recipe.for_train().model_dump(mode="json") | {"epochs": _epochs(recipe, lengths)},
         privacy=[dict(made["findings"].facts) for made in results.values() if "findings" in made],
+        tokens=[dict(made["tokens"].facts) for made in results.values() if "tokens" in made],
+        texts=results["prepare:texts"]["splits"].facts if "prepare:texts" in results else {},
     )
 
 
@@ -75,10 +82,10 @@ def token_lengths(recipe: Recipe, splits: Artifact, base: Artifact) -> dict[str,
     from tunesmith.models.tokenizer import Tokenizer
 
     limit = int(base.facts["max_tokens"])
-    wanted = recipe.train.max_tokens
+    wanted = recipe.head_phase.max_tokens
     max_tokens = limit if wanted == "auto" else min(wanted, limit)
     tokenizer = Tokenizer(base.path / "files", max_tokens)
-    result: dict[str, Any] = {"max_tokens": max_tokens, "policy": recipe.train.length_policy, "splits": {}}
+    result: dict[str, Any] = {"max_tokens": max_tokens, "policy": recipe.head_phase.length_policy, "splits": {}}
     by_source: dict[str, dict[str, int]] = {}
     for name in SPLITS:
         frame = pl.read_parquet(splits.path / f"{name}.parquet", columns=["text", "source_id"])

@@ -43,6 +43,8 @@ class Plan:
     """The models that will be ranked, where the recipe names several."""
     tokens: list[Mapping[str, Any]] = field(default_factory=list)
     """Facts of the rows as a language model reads them, by phase: template, what is trained, what is lost."""
+    texts: Mapping[str, Any] = field(default_factory=dict)
+    """Facts of the texts that phases before the head's pre-train on, where there are such phases."""
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""

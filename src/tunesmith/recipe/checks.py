@@ -13,7 +13,7 @@ from tunesmith.core.errors import RecipeError
 from tunesmith.data.sources.config import LABEL_COLUMN
 from tunesmith.evaluation.config import BASELINES, check_gate
 from tunesmith.metrics import table
-from tunesmith.recipe import column_checks, measure_checks
+from tunesmith.recipe import adapt_checks, column_checks, measure_checks
 from tunesmith.recipe.problems import Problem
 from tunesmith.recipe.yaml12 import Path
 from tunesmith.selection.config import AUTO, RANKED_TASKS
@@ -39,6 +39,7 @@ def problems(recipe: Recipe) -> Iterator[Problem]:
         _augment,
         _method,
         _early_stopping,
+        adapt_checks.problems,
         _model,
         _tune,
         _baselines,
@@ -63,6 +64,8 @@ def names_differ(recipe: AnyRecipe) -> Iterator[Problem]:
 
 def _roles(recipe: Recipe) -> Iterator[Problem]:
     for index, source in enumerate(recipe.data.sources):
+        if source.name in recipe.text_sources:
+            continue  # looked at with the phases that read it
         for role in ("text", "label"):
             has_parts = role == "label" and any(left.startswith(LABEL_COLUMN) for left in source.columns)
             has_parts = has_parts or column_checks.may_be_made(recipe, role)
@@ -170,7 +173,7 @@ def _augment(recipe: Recipe) -> Iterator[Problem]:
             seen=f"labels_below: {augment.labels_below}",
             next="leave `labels_below` out: every row is used",
         )
-    if not _has_validation(recipe):
+    if not has_validation(recipe):
         yield Problem(
             ("data", "augment"),
             "augmentation is kept only if the validation rows show a gain, and there are none",
@@ -179,18 +182,24 @@ def _augment(recipe: Recipe) -> Iterator[Problem]:
         )
 
 
-def _has_validation(recipe: Recipe) -> bool:
+def has_validation(recipe: Recipe) -> bool:
+    """Whether there may be validation rows."""
     sources = recipe.data.sources
     may_be_given = any(one.split == "validation" or "split" in one.columns or not one.columns for one in sources)
     return recipe.data.split.validation > 0 or may_be_given
 
 
 def _method(recipe: Recipe) -> Iterator[Problem]:
-    clashes = list(conflicts.found(recipe.train, recipe.task))
+    clashes = list(conflicts.found(recipe.head_phase, recipe.task))
     for key, error in clashes:
-        yield from from_error(("train", key), partial(_raised, error))
+        yield from from_error((*_head_path(recipe), key), partial(_raised, error))
     if not clashes:
-        yield from from_error(("train", "method"), recipe.for_train)
+        yield from from_error((*_head_path(recipe), "method"), recipe.for_train)
+
+
+def _head_path(recipe: Recipe) -> Path:
+    """Where the head's phase stands."""
+    return ("train", len(recipe.adapt_phases)) if isinstance(recipe.train, tuple) else ("train",)
 
 
 def _raised(error: RecipeError) -> None:
@@ -198,19 +207,21 @@ def _raised(error: RecipeError) -> None:
 
 
 def _early_stopping(recipe: Recipe) -> Iterator[Problem]:
-    stopping = recipe.train.early_stopping
+    stopping = recipe.head_phase.early_stopping
     if stopping is None:
         return
-    if not _has_validation(recipe):
+    if not has_validation(recipe):
         yield Problem(
-            ("train", "early_stopping"),
+            (*_head_path(recipe), "early_stopping"),
             "early stopping looks at validation rows, and there are none",
             seen="data.split.validation: 0",
             next="write `data: {split: {validation: 0.1}}`, or leave `train.early_stopping` out",
         )
     if stopping.metric not in (None, LOSS):
         metric = stopping.metric
-        yield from from_error(("train", "early_stopping", "metric"), lambda: table.find(metric, recipe.task))
+        yield from from_error(
+            (*_head_path(recipe), "early_stopping", "metric"), lambda: table.find(metric, recipe.task)
+        )
 
 
 def _model(recipe: Recipe) -> Iterator[Problem]:
@@ -228,7 +239,7 @@ def _model(recipe: Recipe) -> Iterator[Problem]:
 def _tune(recipe: Recipe) -> Iterator[Problem]:
     if recipe.tune is None or list(_method(recipe)):
         return
-    if not _has_validation(recipe):
+    if not has_validation(recipe):
         yield Problem(
             ("tune",),
             "tuning looks at validation rows, and there are none",
@@ -240,7 +251,7 @@ def _tune(recipe: Recipe) -> Iterator[Problem]:
         problem
         for key in space
         for problem in from_error(
-            ("tune", "space", key), partial(tune_config.resolve, recipe.train, recipe.task, space, key)
+            ("tune", "space", key), partial(tune_config.resolve, recipe.head_phase, recipe.task, space, key)
         )
     ]
     yield from found

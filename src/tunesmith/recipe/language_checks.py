@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tunesmith.recipe import checks, column_checks
+from tunesmith.recipe import adapt_checks, checks, column_checks
 from tunesmith.recipe.problems import Problem
 
 if TYPE_CHECKING:
@@ -49,16 +48,7 @@ def _phases(recipe: LanguageRecipe) -> Iterator[Problem]:
     known = [source.name for source in recipe.data.sources]
     for number, phase in enumerate(recipe.train):
         yield from checks.from_error(("train", number), partial(phase.for_task, recipe.task))
-        for name in phase.sources or ():
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                yield Problem(
-                    ("train", number, "sources"),
-                    f"there is no source `{name}`",
-                    seen=name,
-                    allowed=", ".join(known),
-                    next=f"did you mean `{near[0]}`?" if near else "name sources as `data.sources` does",
-                )
+        yield from adapt_checks.named_sources(("train", number, "sources"), phase.sources or (), known)
     for index, name in enumerate(known):
         if not recipe.phases_of(name):
             yield Problem(

@@ -68,9 +68,14 @@ def _walk(section: Section, known: dict[tuple[type[Config], ...], Section]) -> N
     known[section.classes] = section
     for config in section.classes:
         for key, field in config.model_fields.items():
-            if classes := tuple(schema.configs_in(field.annotation)):
-                path = f"{section.path}.{key}" if section.path else key
+            found = schema.configs_in(field.annotation)
+            path = f"{section.path}.{key}" if section.path else key
+            if classes := tuple(schema.plain(found)):
                 _walk(Section(path, classes, " ".join((field.description or "").split())), known)
+            for one in found:
+                # What stands in it is what stands in the phases of language models.
+                if (sign := schema.told_by(one)) is not None:
+                    known[(one,)] = Section(f"{path}[{': '.join(sign)}]", (one,), "")
 
 
 def label(config: type[Config]) -> str:

@@ -6,14 +6,14 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tunesmith.core.config import Config
 from tunesmith.core.tasks import HEAD_TASKS, TASKS, HeadTask
 from tunesmith.data.augment.config import AugmentConfig
 from tunesmith.data.labels.config import LabelErrorsConfig
-from tunesmith.data.prepare_config import PrepareConfig
+from tunesmith.data.prepare_config import PrepareConfig, SplitConfig
 from tunesmith.data.sources.config import LABEL_COLUMN
 from tunesmith.data.targets_config import LabelsConfig
 from tunesmith.evaluation.config import (
@@ -32,10 +32,14 @@ from tunesmith.evaluation.measures_config import (
     RobustnessConfig,
     RobustnessStageConfig,
 )
+from tunesmith.explanation.config import ExplainConfig, ExplainStageConfig
+from tunesmith.recipe.adapt_phase import METHOD, AdaptPhase, is_adapting
 from tunesmith.recipe.sections import AnyRecipe, Gathered, ModelName, RowsSection, refused
 from tunesmith.selection.config import AUTO, SelectConfig
 from tunesmith.training.config import FeaturesConfig, TrainConfig, TrainStageConfig
 from tunesmith.training.decision_config import DecisionConfig
+from tunesmith.training.language.phase_config import TrainLanguageConfig
+from tunesmith.training.language.tokens_config import TokensConfig
 from tunesmith.training.tune_config import TuneStageConfig, default_space, phases, resolved
 from tunesmith.tuning.config import TuneConfig
 
@@ -78,6 +82,29 @@ class EvaluateSection(Config):
     """Time of single answers, size and memory on this machine. Null: measured where the gate asks for it."""
 
 
+def _phase_or_phases(train: Any) -> str:
+    return "phases" if isinstance(train, list | tuple) else "phase"
+
+
+def _which_phase(phase: Any) -> str:
+    return "adapt" if is_adapting(phase) else "head"
+
+
+AnyPhase = Annotated[
+    Annotated[AdaptPhase, Gathered, Tag("adapt")] | Annotated[TrainConfig, Gathered, Tag("head")],
+    Discriminator(_which_phase),
+]
+Phases = Annotated[
+    Annotated[TrainConfig, Gathered, Tag("phase")] | Annotated[tuple[AnyPhase, ...], Tag("phases")],
+    Discriminator(_phase_or_phases),
+]
+
+
+def _method_of(phase: Any) -> Any:
+    method = phase.get("method") if isinstance(phase, dict) else getattr(phase, "method", None)
+    return method.get("kind") if isinstance(method, dict) else getattr(method, "kind", method)
+
+
 class Recipe(AnyRecipe):
     """A whole run: what is learned, from which rows, starting from which model, and what must be shown."""
 
@@ -91,8 +118,10 @@ class Recipe(AnyRecipe):
     id `owner/name` or `owner/name@revision`, or a model of this workspace to go on from (`name@alias`, `name@version`,
     `run:ID`). A list of them, or `auto` (every encoder of the catalogue that is on this machine), is ranked on the
     training rows, and the best is taken. Default: embedded."""
-    train: Annotated[TrainConfig, Gathered] = TrainConfig()
-    """The phase of training. Every default is the vetted setting."""
+    train: Phases = TrainConfig()
+    """The phase of training. Every default is the vetted setting. Or a list of phases, each from the model of the one
+    before: the earlier ones have `method: continued_pretraining` and pre-train the encoder on with texts, the last one
+    is the head's."""
     tune: Annotated[TuneConfig | None, Gathered] = None
     """Searches for better settings of `train` on the validation rows, before the model is trained with them; `{}` turns
     it on with its defaults. Null: `train` is taken as it is."""
@@ -106,6 +135,10 @@ class Recipe(AnyRecipe):
     may be released. Null: the task's main metric better than every
     baseline; `{}`: nothing, every model passes."""
 
+    explain: Annotated[ExplainConfig | None, Gathered] = None
+    """Which words speak for the answers to test rows, which training rows are behind them, and how far to trust that;
+    `{}` turns it on with its defaults. Null: not explained."""
+
     @model_validator(mode="before")
     @classmethod
     def _default_method(cls, data: Any) -> Any:
@@ -113,6 +146,8 @@ class Recipe(AnyRecipe):
         match data:
             case {"task": str(task), "train": {"method": dict(method), **train}} if "kind" not in method:
                 return {**data, "train": {**train, "method": {"kind": task, **method}}}
+            case {"task": str(task), "train": [*earlier, {"method": dict(method), **train}]} if "kind" not in method:
+                return {**data, "train": [*earlier, {**train, "method": {"kind": task, **method}}]}
         return data
 
     @field_validator("task", mode="before")
@@ -136,12 +171,25 @@ class Recipe(AnyRecipe):
 
     @field_validator("train", mode="before")
     @classmethod
-    def _one_phase(cls, train: Any) -> Any:
-        if isinstance(train, list):
+    def _head_comes_last(cls, train: Any) -> Any:
+        phases = list(train) if isinstance(train, list | tuple) else [train]
+        if not phases:
+            raise refused("the list of phases is empty", seen="train: []", next="leave `train` out for its defaults")
+        for number, phase in enumerate(phases[:-1], 1):
+            if not is_adapting(phase):
+                raise refused(
+                    f"phase {number} of {len(phases)} is a head's, and a head is trained in the last phase only",
+                    seen="no `method`" if _method_of(phase) is None else f"method: {_method_of(phase)}",
+                    allowed=f"method: {METHOD} in every phase but the last",
+                    next=f"write `method: {METHOD}` to pre-train the encoder with texts, or one phase without a dash",
+                )
+        if is_adapting(phases[-1]):
             raise refused(
-                "this version trains in one phase",
-                seen=f"a list of {len(train)}",
-                next="write the phase's keys under `train:`, without a dash",
+                "the last phase pre-trains on texts, and nothing learns to answer",
+                seen=f"method: {METHOD}",
+                allowed="a last phase of the task's own method",
+                next=f"write a list under `train:`, the phase of `{METHOD}` first: `- {{method: {METHOD}}}`, then "
+                "`- {}` for the head with its defaults",
             )
         return train
 
@@ -159,6 +207,31 @@ class Recipe(AnyRecipe):
         """The columns of labels or targets where sources list several, in the order of the recipe."""
         lefts = [left for source in self.data.sources for left in source.columns]
         return tuple(dict.fromkeys(left.removeprefix(LABEL_COLUMN) for left in lefts if left.startswith(LABEL_COLUMN)))
+
+    @property
+    def head_phase(self) -> TrainConfig:
+        """The phase of training that the head learns in."""
+        phase = self.train[-1] if isinstance(self.train, tuple) else self.train
+        assert isinstance(phase, TrainConfig)
+        return phase
+
+    @property
+    def adapt_phases(self) -> tuple[AdaptPhase, ...]:
+        """The phases before it, which pre-train the encoder on with texts."""
+        return tuple(one for one in self.train if isinstance(one, AdaptPhase)) if isinstance(self.train, tuple) else ()
+
+    @property
+    def text_sources(self) -> tuple[str, ...]:
+        """The sources without labels, which such phases alone read: they are named by one, and their `columns` map no
+        label."""
+        named = {name for phase in self.adapt_phases for name in phase.sources or ()}
+        return tuple(
+            one.name
+            for one in self.data.sources
+            if one.name in named
+            and one.columns
+            and not any(left == "label" or left.startswith(LABEL_COLUMN) for left in one.columns)
+        )
 
     @property
     def baselines(self) -> tuple[str, ...]:
@@ -187,7 +260,11 @@ class Recipe(AnyRecipe):
             noise=self.data.noise,
             language=self.data.language,
             contamination=self.data.contamination,
-            given={source.name: source.split for source in self.data.sources if source.split is not None},
+            given={
+                source.name: source.split
+                for source in self.data.sources
+                if source.split is not None and source.name not in self.text_sources
+            },
             labels=self.data.labels,
             targets=self.label_columns if self.task == "regress" else (),
             outside=None if self.decision.reject is None else self.decision.reject.label,
@@ -195,7 +272,31 @@ class Recipe(AnyRecipe):
 
     def for_train(self) -> TrainStageConfig:
         """What the stage `train` is given, vetted settings filled in."""
-        return self.train.for_task(self.task, self.decision)
+        return self.head_phase.for_task(self.task, self.decision)
+
+    def for_texts(self) -> PrepareConfig:
+        """What `prepare` is given for the texts of phases before the head's: those of divided rows come with their
+        split, the others are training texts unless they repeat a row that proves."""
+        data = self.data
+        boilerplate = data.noise.boilerplate
+        if boilerplate is not None and boilerplate.column != "text":
+            boilerplate = None
+        return PrepareConfig(
+            task="generate",  # a task whose rows have no label
+            clean=data.clean,
+            split=SplitConfig(validation=data.split.validation, test=data.split.test, group_by=data.split.group_by),
+            noise=data.noise.model_copy(update={"boilerplate": boilerplate}),
+            language=data.language,
+            contamination=data.contamination,
+        )
+
+    def for_tokens(self) -> tuple[TokensConfig, ...]:
+        """What the stage `tokens` is given in each phase before the head's."""
+        return tuple(phase.for_tokens(self.task) for phase in self.adapt_phases)
+
+    def for_adapt(self) -> tuple[TrainLanguageConfig, ...]:
+        """What the stage `adapt` is given in each phase before the head's."""
+        return tuple(phase.for_task(self.task) for phase in self.adapt_phases)
 
     def for_select(self, models: Sequence[str], absent: Sequence[dict[str, str]] = ()) -> SelectConfig:
         """What the stage `select` is given; the task is one that models can be ranked for."""
@@ -208,12 +309,12 @@ class Recipe(AnyRecipe):
         """
         if self.tune is None:
             return None
-        space = default_space(self.train, self.task) if self.tune.space is None else self.tune.space
+        space = default_space(self.head_phase, self.task) if self.tune.space is None else self.tune.space
         return TuneStageConfig(
             task=self.task,
-            train=self.train,
+            train=self.head_phase,
             decision=self.decision,
-            space=resolved(self.train, self.task, space),
+            space=resolved(self.head_phase, self.task, space),
             searcher=self.tune.searcher,
             trials=self.tune.num_trials,
             budget_s=self.tune.budget_s,
@@ -225,11 +326,11 @@ class Recipe(AnyRecipe):
         Raises: RecipeError where they would need other cached activations than the first of them.
         """
         tuned = self.for_tune()
-        return (self.for_train(), *(() if tuned is None else phases(self.train, self.task, tuned.space)))
+        return (self.for_train(), *(() if tuned is None else phases(self.head_phase, self.task, tuned.space)))
 
     def for_features(self) -> FeaturesConfig:
         """What the stage `features` is given."""
-        return self.train.features()
+        return self.head_phase.features()
 
     def for_baselines(self) -> BaselinesConfig:
         """What the stage `baselines` is given."""
@@ -269,6 +370,18 @@ class Recipe(AnyRecipe):
             confidence=self.evaluate.confidence,
             bootstrap_samples=self.evaluate.bootstrap_samples,
             fairness=fairness,
+        )
+
+    def for_explain(self) -> ExplainStageConfig | None:
+        """What the stage `explain` is given; None where nothing asks for it."""
+        if self.explain is None:
+            return None
+        evaluate = self.evaluate
+        return ExplainStageConfig(
+            task=self.task,
+            explain=self.explain,
+            confidence=evaluate.confidence,
+            bootstrap_samples=evaluate.bootstrap_samples,
         )
 
     def _gate_asks(self, measure: Measure) -> bool:

@@ -122,8 +122,9 @@ def render() -> str:
     """The page of recipes that a head answers, as Markdown."""
     found = outline.sections(Recipe)
     lines = [HEAD, *_contents(found, AFTER)]
+    phases = {one.classes: ("language-recipe.md", one) for one in outline.sections(LanguageRecipe)}
     for section in found:
-        lines += _section(section, {one.classes: ("", one) for one in found})
+        lines += _section(section, phases | {one.classes: ("", one) for one in found})
     lines += [*_vetted(), *_evaluation(), *_criteria(), *_aliases()]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -186,7 +187,7 @@ def _keys(section: Section, config: type[Config], keys: list[str], known: Known)
         field = config.model_fields[key]
         # The loader names a source that has no name.
         default = "its kind and a number" if (section.path, key) == ("data.sources", "name") else _default(field)
-        page, there = known.get(tuple(schema.configs_in(field.annotation)), ("", None))
+        page, there = known.get(tuple(schema.plain(schema.configs_in(field.annotation))), ("", None))
         here = f"{section.path}.{key}" if section.path else key
         words, value = _cell(field.description), schema.words(field)
         name = f"`{key}`" if there is None else _link(key, there.path, page)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -39,6 +39,17 @@ def configs_in(annotation: Any) -> list[type[Config]]:
     for argument in get_args(annotation):
         if not isinstance(argument, FieldInfo):
             found += [one for one in configs_in(argument) if one not in found]
+    return found
+
+
+def plain(classes: Sequence[type[Config]]) -> list[type[Config]]:
+    """Those of the classes that are not told from the others by a key of their own."""
+    return [one for one in classes if told_by(one) is None]
+
+
+def told_by(config: type[Config]) -> tuple[str, str] | None:
+    """The key and the value of it that tell a class from the one it may stand beside in a list; None: nothing does."""
+    found: tuple[str, str] | None = getattr(config, "told_by", None)
     return found
 
 
@@ -79,9 +90,17 @@ def _step(here: Any, key: str | int) -> Any:
 
 
 def _chosen(classes: list[type[Config]], here: Any) -> list[type[Config]]:
+    told = [one for one in classes if (sign := told_by(one)) is not None and _has(here, sign)]
+    if not isinstance(here, list):  # of a list each item is told apart
+        classes = told or plain(classes) or classes
     kind = here.get("kind") if isinstance(here, dict) else here
     same = [one for one in classes if isinstance(kind, str) and kind_of(one) == kind]
     return same or classes
+
+
+def _has(here: Any, sign: tuple[str, str]) -> bool:
+    value = here.get(sign[0]) if isinstance(here, dict) else None
+    return (value.get("kind") if isinstance(value, dict) else value) == sign[1]
 
 
 def field_at(root: type[Config], data: Any, path: Path) -> FieldInfo | None:
@@ -105,6 +124,8 @@ def paths(root: type[Config]) -> Mapping[str, list[str]]:
     """Every key that a recipe knows, with the dotted paths it stands at."""
     found: dict[str, list[str]] = {}
     for prefix, config in sections(root):
+        if told_by(config) is not None:
+            continue
         for key in config.model_fields:
             path = f"{prefix}.{key}" if prefix else key
             if path not in found.setdefault(key, []):
@@ -113,11 +134,15 @@ def paths(root: type[Config]) -> Mapping[str, list[str]]:
 
 
 def sections(config: type[Config], prefix: str = "") -> Iterator[tuple[str, type[Config]]]:
-    """Every config class below one, with its dotted path, from the top down; a union gives each of its kinds."""
+    """Every config class below one, with its dotted path, from the top down; a union gives each of its kinds. What is
+    told from the others in a list is given without what is below it."""
     yield prefix, config
     for key, field in config.model_fields.items():
-        for child in configs_in(field.annotation):
-            yield from sections(child, f"{prefix}.{key}" if prefix else key)
+        path = f"{prefix}.{key}" if prefix else key
+        found = configs_in(field.annotation)
+        for child in plain(found):
+            yield from sections(child, path)
+        yield from ((path, child) for child in found if told_by(child) is not None)
 
 
 def words(field: FieldInfo) -> str:

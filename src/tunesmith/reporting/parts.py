@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tunesmith.reporting.sections.adaptation import adaptation_of
 from tunesmith.reporting.sections.augmentation import augmentation_of
 from tunesmith.reporting.sections.calibration import calibration_of
 from tunesmith.reporting.sections.conversations import conversations_of
@@ -48,6 +49,7 @@ PARTS: tuple[Part, ...] = (
     Part("data", "label_errors.html.j2", label_errors_of),
     Part("data", "ranking.html.j2", ranking_of),
     Part("data", "tokens.html.j2", tokens_of),
+    Part("training", "adaptation.html.j2", adaptation_of),
     Part("training", "range_test.html.j2", range_test_of),
     Part("training", "tuning.html.j2", tuning_of),
     Part("training", "augmentation.html.j2", augmentation_of),

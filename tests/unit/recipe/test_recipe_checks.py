@@ -66,7 +66,7 @@ def test_the_recipe_these_tests_break_is_right() -> None:
         (recipe("clasify"), ["there is no task `clasify`", "did you mean `classify`?"]),
         (recipe(model=["auto", "b"]), ["`auto` stands alone", "write `model: auto`"]),
         (recipe(model=["a", "a"]), ["a model is named twice", "name each once"]),
-        (recipe(train=[{"epochs": 1}, {"epochs": 2}]), ["trains in one phase", "a list of 2"]),
+        (recipe(train=[{"epochs": 1}, {"epochs": 2}]), ["phase 1 of 2 is a head's", "continued_pretraining"]),
         (recipe(tune={"trails": 20}), ["there is no key `tune.trails`", "did you mean `trials`?"]),
         (recipe(monitor={}), ["(`monitor`) is not in this version"]),
         (

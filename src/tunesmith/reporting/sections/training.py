@@ -79,7 +79,7 @@ def _facts(
     best = f"{wording.metric(watched)} {wording.number(model['best'])} on validation"
     policy = str(model["length"]["policy"]).replace("_", " ")
     return [
-        ("Base model", f"{base['name']} ({base['model_type']}, {base['num_layers']} layers, {size})"),
+        ("Base model", f"{base['name']} ({base['model_type']}, {base['num_layers']} layers, {size}){_adapted(base)}"),
         ("Trained", f"{model['trainable']}: {wording.count(model['num_trained_parameters'])} parameters"),
         ("Training rows", wording.count(model["rows"])),
         ("Steps", f"{wording.count(model['steps'])} in {model['epochs']:g} epochs"),
@@ -90,6 +90,12 @@ def _facts(
         ("Longest text", f"{wording.count(model['length']['max_tokens'])} tokens ({policy})"),
         ("Cut off", _cut(model)),
     ]
+
+
+def _adapted(base: Mapping[str, Any]) -> str:
+    """The texts that the base was pre-trained on with, where it was."""
+    read = sum(one["rows"] for one in base.get("adapted", ()))
+    return f", pre-trained on with {wording.counted(read, 'text')}" if read else ""
 
 
 def _cut(model: Mapping[str, Any]) -> str:

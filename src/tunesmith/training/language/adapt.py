@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +14,10 @@ from torch import nn
 from tunesmith.core import digests
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.models.folder import NOT_WEIGHTS
-from tunesmith.models.masked import encoder_of
+from tunesmith.models.masked import LAYER, encoder_of, save_layer
 from tunesmith.training.language.assemble import assemble
 from tunesmith.training.language.phase_config import TrainLanguageConfig
+from tunesmith.training.language.rows import TokenRows
 from tunesmith.training.language.stage import lost
 from tunesmith.training.stage import outcome, write_history
 
@@ -31,19 +33,33 @@ class Adapt:
     def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
         """The facts of the new base, as the base stage gives them, and of its history."""
         made = assemble(self.config, given, context)
+        before = {name: value for name, value in made.loop.looked().items() if math.isfinite(value)}
         state = made.loop.fit()
+        if before:
+            state.history.insert(0, {"step": 0, "epoch": 0.0, "validation": before})
+            if state.best_value is not None and not state.best_value < before["loss"]:
+                context.warn("reading the texts made the masked tokens of the validation texts no easier to guess")
         model: nn.Module = made.model.module.model  # type: ignore[assignment]
-        encoder = encoder_of(made.trainable.whole(model).cpu())
-        folder = context.out / "base" / "files"
+        masked = made.trainable.whole(model).cpu()
+        encoder, folder = encoder_of(masked), context.out / "base" / "files"
         _save(encoder, made.start.files, folder)
+        save_layer(masked, context.out / "base" / LAYER)
         adapted = {
             **outcome(state, len(made.loop.train_rows), made.loop.settings),
             **lost(given["tokens"].facts),
             "lr": made.lr,
             "precision": made.loop.networks.precision,
+            "trainable": self.config.trainable.kind,
+            "method": self.config.method.kind,
+            "starts_new": bool(made.start.new),
+            "before": before.get("loss"),
+            "sources": given["tokens"].facts.get("sources"),
+            "tokens": int(TokenRows(given["tokens"].path, "train").lengths.sum()),
             **made.loop.mishaps.facts(),
         }
-        facts: dict[str, Any] = {**given["base"].facts, "dtype": "F32", "adapted": adapted}
+        # A base that was adapted before keeps the record of it.
+        phases = [*given["base"].facts.get("adapted", ()), adapted]
+        facts: dict[str, Any] = {**given["base"].facts, "dtype": "F32", "adapted": phases}
         facts["num_parameters"] = sum(one.numel() for one in encoder.parameters())
         facts["files"] = digests.of_folder(folder)
         text = json.dumps(facts, indent=1, sort_keys=True)

@@ -61,6 +61,8 @@ def assemble(config: TrainLanguageConfig, given: Given, context: StepContext) ->
     make = wiring.load(wiring.wire("language_trainable", config.trainable.kind).make)
     trainable: LanguageTrainable = make(config.trainable)
     model = as_network(_ready(trainable.prepare(start.module), config), config.neftune_alpha)
+    for one in start.new:
+        one.requires_grad_(True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.module.to(device)
     networks = Networks({"model": model}, resolve(config.precision), device)

@@ -13,7 +13,7 @@ from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.stage import Given, StepContext
 from tunesmith.models.language_folder import num_embeddings, open_base, open_language, weights_folder
-from tunesmith.models.masked import load_masked
+from tunesmith.models.masked import LAYER, has_layer, layer_of, load_masked
 from tunesmith.models.templates.template import ChatTemplate, choose, own_template
 from tunesmith.models.templates.vocabulary import Vocabulary
 from tunesmith.training.language.phase_config import TrainLanguageConfig
@@ -32,14 +32,20 @@ class Start:
     template: ChatTemplate
     files: Path
     """The folder of its tokenizer and settings."""
+    new: tuple[nn.Parameter, ...] = ()
+    """Weights that nothing was ever learned in: they learn, whatever else does."""
 
 
 def start_of(config: TrainLanguageConfig, given: Given, context: StepContext) -> Start:
     """The model that a phase trains; takes torch's global random state where a layer of it starts new."""
     base, tokens = given["base"], given["tokens"]
     files = base.path / "files"
+    new: tuple[nn.Parameter, ...] = ()
     if base.facts.get("network") == "encoder":
-        module, vocabulary = load_masked(files, context.warn), Vocabulary.open(files)
+        layer = base.path / LAYER
+        module, vocabulary = load_masked(files, context.warn, layer), Vocabulary.open(files)
+        if not (has_layer(files) or layer.is_file()):
+            new = tuple(layer_of(module).values())
     elif "parent" in given:
         manifest, module, vocabulary = open_language(given["parent"].path, base.path)
         files = weights_folder(manifest, given["parent"].path, base.path)
@@ -47,7 +53,7 @@ def start_of(config: TrainLanguageConfig, given: Given, context: StepContext) ->
         module, vocabulary = open_base(base.path)
     template = own_template(tokens.path)
     if template is None:  # texts were not rendered: the model keeps the template it would have had
-        return Start(module, vocabulary, choose(files, vocabulary, task=config.task), files)
+        return Start(module, vocabulary, choose(files, vocabulary, task=config.task), files, new)
     told = tokens.facts["template"]
     return Start(
         module, vocabulary, ChatTemplate(told["name"], told["source"], template.text, template.tools_text), files

@@ -12,6 +12,7 @@ import polars as pl
 
 from tunesmith.core.errors import DataError, ModelError
 from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.core.tasks import is_language
 from tunesmith.models.templates.render import Renderer
 from tunesmith.models.templates.template import ChatTemplate, choose
 from tunesmith.models.templates.vocabulary import Vocabulary
@@ -126,12 +127,12 @@ class _Work:
 
     def split(self, name: str, path: Path, context: StepContext) -> None:
         """Turn the rows of one split into tokens."""
-        num_rows = _scan(path, self.config).select(pl.len()).collect().item()
+        num_rows = _scan(path, self.config, name).select(pl.len()).collect().item()
         self.by_split[name], self.by_both[name] = Counts(), {}
         self.num_seen = 0
         files = TokenFiles(context.out / "tokens", name)
         try:
-            for table in _tables(path, self.config):
+            for table in _tables(path, self.config, name):
                 context.check_cancelled()
                 for row, made in zip(table, self.maker.rows(table), strict=True):
                     self._take(name, row, made, files, num_rows)
@@ -174,15 +175,17 @@ class _Work:
             )
 
 
-def _scan(path: Path, config: TokensConfig) -> pl.LazyFrame:
+def _scan(path: Path, config: TokensConfig, split: str) -> pl.LazyFrame:
     """The rows of a split that are read."""
     scan = pl.scan_parquet(path)
+    if config.held_out == "validation" and split != "train":
+        return scan if split == "validation" else scan.clear()
     return scan if config.sources is None else scan.filter(pl.col("source_id").is_in(config.sources))
 
 
-def _tables(path: Path, config: TokensConfig) -> Iterator[list[dict[str, Any]]]:
+def _tables(path: Path, config: TokensConfig, split: str) -> Iterator[list[dict[str, Any]]]:
     """The rows of a split, a few at a time."""
-    scan = _scan(path, config)
+    scan = _scan(path, config, split)
     columns = ["row_id", "source_id", "text"]
     if config.method == "sft":
         columns = ["row_id", "source_id", "messages", "tools"]
@@ -194,16 +197,23 @@ def _tables(path: Path, config: TokensConfig) -> Iterator[list[dict[str, Any]]]:
 
 
 def _max_tokens(base: Mapping[str, Any], config: TokensConfig) -> int:
-    limit = int(base.get("max_positions") or base["max_tokens"])
+    # Of an encoder's positions some families leave the first ones free, which its longest text allows for.
+    is_encoder = base.get("network") == "encoder"
+    limit = int((None if is_encoder else base.get("max_positions")) or base["max_tokens"])
     wanted = config.max_tokens or int(base.get("max_tokens") or limit)
     if wanted > limit:
         raise DataError(
-            "tokens.max_tokens is more than the model can read",
+            f"{_place(config)}.max_tokens is more than the model can read",
             seen=wanted,
             allowed=f"at most {limit:,}",
-            next=f"--set tokens.max_tokens={limit}",
+            next=f"write `max_tokens: {limit}`, or less, under `{_place(config)}`",
         )
     return wanted
+
+
+def _place(config: TokensConfig) -> str:
+    """Where a recipe says how rows become tokens: of a head's recipe in the phase itself."""
+    return "tokens" if is_language(config.task) else "train"
 
 
 def _num_vocabulary(base: Mapping[str, Any]) -> int:
@@ -220,7 +230,8 @@ def _refuse_too_long(facts: Facts, config: TokensConfig) -> None:
             "rows are longer than the model's context, and the length policy is `refuse`",
             seen=", ".join(f"{source}: {number:,} rows" for source, number in found.items() if number),
             allowed=f"at most {facts['max_tokens']:,} tokens",
-            next="choose what is lost: --set tokens.length_policy=drop (or truncate_left, truncate_right, split)",
+            next=f"choose what is lost: `length_policy: drop` under `{_place(config)}` (or truncate_left, "
+            "truncate_right, split)",
         )
 
 

@@ -66,6 +66,9 @@ class TokensConfig(TokensSection):
     """`sft` learns answers of conversations, `continued_pretraining` whole texts. Default: sft."""
     sources: tuple[str, ...] | None = None
     """The sources whose rows are read, by their names; null: all."""
+    held_out: Literal["same", "validation"] = "same"
+    """What is read beside the training rows: validation and test rows of the same sources, or the validation rows of
+    all sources and no test row (`validation`). Default: same."""
     template_text: str | None = None
     """The content of the template's file, read when this is built, so that a changed file changes the step; null: no
     file."""
