@@ -12,9 +12,10 @@ from typing import Any
 
 from tunesmith.core.engine import GenerationOptions
 from tunesmith.core.errors import DataError, Interrupted, RecipeError
+from tunesmith.data.formats.config import FormatConfig
 from tunesmith.data.targets import joined_names
 from tunesmith.lifecycle import asked_rows, columns
-from tunesmith.lifecycle.asked_rows import WRITTEN_ROWS, asking_column
+from tunesmith.lifecycle.asked_rows import DETECTED, WRITTEN_ROWS, Asking, asking, text_of
 from tunesmith.lifecycle.language_model import LanguageModel
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.session import Session
@@ -163,13 +164,14 @@ def predict_file(
     *,
     text_column: str | None = None,
     trained_on: Sequence[str] = (),
+    learned_as: FormatConfig = DETECTED,
     is_all: bool = False,
     options: GenerationOptions | None = None,
 ) -> FileAnswers:
     """Write the file with a prediction for each row beside it, at once, and return what happened to the rows.
 
     ``is_all`` adds the probability of every label; for several labels a row they are always there. ``options`` say how
-    a language model writes.
+    a language model writes, ``learned_as`` how the rows it was trained on were read.
 
     Raises: RecipeError for a column or output that cannot be, DataError for a file that cannot be read.
     """
@@ -177,10 +179,14 @@ def predict_file(
     check_output(path, out)
     table = open_table(path, [text_column] if text_column else trained_on)
     same_format(out, table)
-    choose = asking_column if isinstance(model, LanguageModel) else columns.text_column
-    column, why = choose(sample(table), text_column, trained_on, path.name)
+    cells = sample(table)
+    how = (
+        asking(cells, text_column, trained_on, path.name, learned_as)
+        if isinstance(model, LanguageModel)
+        else text_of(*columns.text_column(cells, text_column, trained_on, path.name))
+    )
     num_records, num_refused, taken = _survey(table)
-    num_refused += asked_rows.num_refused(model, table, column) if isinstance(model, LanguageModel) else 0
+    num_refused += asked_rows.num_refused(model, table, how) if isinstance(model, LanguageModel) else 0
     new = _Columns.beside(taken, model, is_all)
     added = [*new.names.values(), *([new.error] if num_refused else [])]
     before = _stamp(path)
@@ -189,7 +195,7 @@ def predict_file(
         with reported("cannot write", out), temp.open("wb") as stream:
             stream.write(table.head(added))
             count, every = _Count(), WRITTEN_ROWS if isinstance(model, LanguageModel) else WINDOW_ROWS
-            for record, answer in _answered(model, table, column, options):
+            for record, answer in _answered(model, table, how, options):
                 count.add(record, answer)
                 stream.write(table.line(record, added, new.cells(record, answer)))
                 if count.num_read % every == 0 or count.num_read == num_records:
@@ -202,8 +208,8 @@ def predict_file(
         input=str(path),
         out=str(out),
         format=table.format,
-        text_column=column,
-        why_text_column=why,
+        text_column=how.shown,
+        why_text_column=how.why,
         added_columns=added,
         rows={"read": count.num_read, **{what: count.rows[what] for what in ("predicted", "empty", "refused")}},
         num_rejected=count.rows["rejected"],
@@ -239,12 +245,13 @@ def _survey(table: TableFile) -> tuple[int, int, list[str]]:
 
 
 def _answered(
-    model: Model | LanguageModel, table: TableFile, column: str, options: GenerationOptions | None
+    model: Model | LanguageModel, table: TableFile, how: Asking, options: GenerationOptions | None
 ) -> Iterator[tuple[Record, Prediction | None]]:
     """Each record with its answer; None for those without a text."""
     if isinstance(model, LanguageModel):
-        yield from asked_rows.written(model, table, column, options or GenerationOptions())
+        yield from asked_rows.written(model, table, how, options or GenerationOptions())
         return
+    [column] = how.columns
     records = table.records()
     while window := list(islice(records, WINDOW_ROWS)):
         texts = [None if columns.is_empty(one.cells.get(column)) else str(one.cells[column]) for one in window]

@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 
 from tunesmith.core.conversation import Conversation
+from tunesmith.data.formats import order
 from tunesmith.data.formats.config import FormatConfig
 from tunesmith.data.formats.detect import Detected
 from tunesmith.data.formats.draft import UNKNOWN_ROLE, Draft, Fault
 from tunesmith.data.formats.json_cells import looked_into
-from tunesmith.data.formats.order import conversation
 from tunesmith.data.sources.cells import text
 from tunesmith.texts.contents import trimmed
 from tunesmith.texts.repair import fixed_unicode
@@ -42,6 +42,24 @@ def converted(rows: pl.DataFrame, detected: Detected, config: FormatConfig, tall
     drafts = _drafts(rows, detected, config)
     _repair([draft for draft in drafts if isinstance(draft, Draft)], config, tally)
     return [_finished(draft, config, tally) for draft in drafts]
+
+
+def asked(rows: pl.DataFrame, detected: Detected, config: FormatConfig) -> list[Conversation | Fault]:
+    """What each row asks, without its last answer; or why it asks nothing that can be read. A column may lack."""
+    absent = [name for names in detected.columns.values() for name in names if name not in rows.columns]
+    whole = rows.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
+    return [_question(draft) for draft in _drafts(whole, detected, config)]
+
+
+def _question(draft: Draft | Fault) -> Conversation | Fault:
+    if isinstance(draft, Fault):
+        return draft
+    while draft.turns and draft.turns[-1].role == "assistant":
+        draft.turns.pop()
+    try:
+        return order.asked(draft)
+    except Fault as fault:
+        return fault
 
 
 def _drafts(rows: pl.DataFrame, detected: Detected, config: FormatConfig) -> list[Draft | Fault]:
@@ -101,7 +119,7 @@ def _finished(draft: Draft | Fault, config: FormatConfig, tally: Tally) -> Conve
     if isinstance(draft, Fault):
         return _counted(draft, tally)
     try:
-        made = conversation(draft, config.repeated_turns)
+        made = order.conversation(draft, config.repeated_turns)
     except Fault as fault:
         return _counted(fault, tally)
     if draft.events:

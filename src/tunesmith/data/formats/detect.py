@@ -44,7 +44,7 @@ def detect(rows: pl.DataFrame, config: FormatConfig) -> Detected:
     Raises: RecipeError where the recipe names what is not there; DataError where the format is none, or one that is
     not learned from, with what to write.
     """
-    names = {_plain(name): name for name in reversed(rows.columns) if name not in LINEAGE}
+    names = {plain_name(name): name for name in reversed(rows.columns) if name not in LINEAGE}
     shapes = {name: shape(rows[name]) for name in rows.columns if name not in LINEAGE}
     _check_told(config, list(shapes))
     told = {role: (one,) if isinstance(one, str) else tuple(one) for role, one in config.columns.items()}
@@ -110,7 +110,7 @@ def _kind(
 ) -> str | None:
     if told:
         return _kind_of_roles(told, shapes)
-    if config.method == "continued_pretraining" and _plain("text") in names:
+    if config.method == "continued_pretraining" and plain_name("text") in names:
         return "text"
     if (pair := _pair(names)) and all(shapes[names[name]] == MESSAGES for name in pair):
         return "prompt_completion"
@@ -210,7 +210,7 @@ def _refuse_later(rows: pl.DataFrame, names: Mapping[str, str], config: FormatCo
             continue
         raise DataError(
             f"source `{config.source}` holds {one.title}: learning from them is not in this version",
-            seen=", ".join(name for name in rows.columns if _plain(name) in having),
+            seen=", ".join(name for name in rows.columns if plain_name(name) in having),
             allowed=", ".join(known.title for known in FORMATS.values()),
             next=one.next,
         )
@@ -221,6 +221,6 @@ def _is_truth(cells: pl.Series) -> bool:
     return bool(values) and values <= TRUTHS
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name as those of the table are written."""
     return name.strip().lower().replace("-", "_").replace(" ", "_")

@@ -12,6 +12,7 @@ import pytest
 from tunesmith.core.conversation import Conversation, Turn
 from tunesmith.core.engine import Answer, GenerationOptions, Request
 from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.data.formats.config import FormatConfig
 from tunesmith.lifecycle.language_model import LanguageModel, conversation_of
 from tunesmith.lifecycle.predict_file import predict_file
 from tunesmith.lifecycle.session import Session
@@ -184,3 +185,72 @@ def test_a_column_is_asked_for_by_name(session: Session, model: LanguageModel, t
     assert predict_file(session, model, path, out, text_column="prompt", trained_on=["mr"]).text_column == "prompt"
     with pytest.raises(RecipeError, match="no column"):
         predict_file(session, model, path, out, text_column="promt")
+
+
+CALLS = [
+    {"from": "human", "value": "is it raining"},
+    {"from": "function_call", "value": '{"name": "weather", "arguments": {}}'},
+    {"from": "observation", "value": "rain"},
+]
+SHAREGPT: list[dict[str, Any]] = [
+    {"id": 1, "conversations": [*CALLS, {"from": "gpt", "value": "yes"}], "system": "be brief"},
+    {"id": 2, "conversations": [{"from": "human", "value": "one"}, {"from": "human", "value": "two"}]},
+    {"id": 3, "conversations": [{"from": "wizard", "value": "x"}]},
+    {"id": 4, "conversations": "a prompt"},
+    {"id": 5, "conversations": None},
+    {"id": 6, "conversations": [{"from": "gpt", "value": "only an answer"}]},
+]
+ALPACA: list[dict[str, Any]] = [
+    {"instruction": "say", "input": "one", "output": "uno"},
+    {"instruction": "tell", "input": "", "output": None},
+    {"instruction": None, "input": None, "output": "x"},
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "answers", "errors"),
+    [
+        (
+            SHAREGPT,
+            "conversations",
+            ["RAIN", "ONE\n\nTWO", None, "A PROMPT", None, None],
+            {2: "unknown role: wizard"},
+        ),
+        (ALPACA, "instruction, input", ["SAY\n\nONE", "TELL", None], {}),
+        ([{key: row[key] for key in ("instruction", "input")} for row in ALPACA], "instruction, input",
+         ["SAY\n\nONE", "TELL", None], {}),
+        ([{"mr": "one", "ref": "uno"}, {"mr": "two", "ref": None}], "mr", ["ONE", "TWO"], {}),
+        ([{"id": 1, "question": "one", "more words here": "x"}], "question", ["ONE"], {}),
+        ([{"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "assistant", "content": "b"}]}],
+         "prompt", ["A"], {}),
+        ([{"prompt": "one", "chosen": "a", "rejected": "b"}], "prompt", ["ONE"], {}),
+    ],
+)  # fmt: skip
+def test_every_form_that_is_learned_from_is_asked_too(
+    rows: Any, columns: str, answers: Any, errors: Any, session: Session, model: LanguageModel, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = predict_file(session, model, path, out)
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [one["answer"] for one in found] == answers
+    assert {place: one["tunesmith_error"] for place, one in enumerate(found) if one.get("tunesmith_error")} == errors
+    assert told.text_column == columns
+    assert told.rows["read"] == len(rows) == told.rows["predicted"] + told.rows["empty"] + told.rows["refused"]
+    assert [{key: one[key] for key in row} for one, row in zip(found, rows, strict=True)] == rows
+
+
+def test_rows_are_asked_as_they_were_learned(session: Session, model: LanguageModel, tmp_path: Path) -> None:
+    """Several columns joined, speakers with names of their own; the answers' column lacks."""
+    path, out = tmp_path / "in.csv", tmp_path / "out.csv"
+    path.write_text("context,what\nsky,colour\n,nothing\n")
+    told = FormatConfig(columns={"prompt": ("context", "what"), "completion": "said"})
+    assert predict_file(session, model, path, out, learned_as=told).text_column == "context, what"
+    assert out.read_text() == 'context,what,answer\nsky,colour,"SKY\n\nCOLOUR"\n,nothing,NOTHING\n'
+    turns = [{"speaker": "VISITOR", "utterance": "hi"}, {"speaker": "AGENT", "utterance": "hello"}]
+    (tmp_path / "in.jsonl").write_text(json.dumps({"talk": turns}) + "\n")
+    keys = FormatConfig.model_validate(
+        {"keys": {"role": "speaker", "content": "utterance"}, "roles": {"VISITOR": "user", "AGENT": "assistant"}}
+    )
+    predict_file(session, model, tmp_path / "in.jsonl", tmp_path / "out.jsonl", learned_as=keys)
+    assert json.loads((tmp_path / "out.jsonl").read_text())["answer"] == "HI"
