@@ -9,6 +9,8 @@ import typer
 from typer.exceptions import TyperException
 
 from tunesmith.cli import (
+    approve,
+    audit,
     chat,
     compare,
     data,
@@ -21,8 +23,11 @@ from tunesmith.cli import (
     plan,
     predict,
     resume,
+    rollback,
     run,
+    serve,
     train,
+    users,
 )
 from tunesmith.cli.screen import Screen
 from tunesmith.core.errors import RecipeError
@@ -40,6 +45,11 @@ VERBS = {
     "evaluate": evaluate.evaluate,
     "compare": compare.compare,
     "models": models.models,
+    "serve": serve.serve,
+    "approve": approve.approve,
+    "rollback": rollback.rollback,
+    "users": users.users,
+    "audit": audit.audit,
     "doctor": doctor.doctor,
     "demo": demo.demo,
 }
@@ -48,7 +58,7 @@ FAILED = 1
 app = typer.Typer(
     name="tunesmith",
     help="Turn your own data and a pre-trained language model into a model that is measurably better at your task.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong recipe or usage, 3 denied by the gate, 130 interrupted (resumable).",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong recipe or usage, 3 denied, 130 interrupted (resumable).",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

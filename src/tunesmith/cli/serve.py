@@ -1,0 +1,61 @@
+"""``tunesmith serve``: released models over HTTP, until a signal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tunesmith.cli import figures
+from tunesmith.cli.screen import Screen
+from tunesmith.cli.verb import verb
+
+if TYPE_CHECKING:
+    from tunesmith.server.run import Started
+
+References = Annotated[
+    list[str],
+    typer.Argument(
+        help="Released models: name@alias (followed when it moves), name@version or name; project/name@alias of "
+        "another project.",
+        metavar="MODEL...",
+    ),
+]
+
+
+@verb
+def serve(
+    screen: Screen,
+    models: References,
+    host: Annotated[
+        str, typer.Option("--host", help="The address to listen on; any but this machine's own needs keys first.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="The port to listen on; 0: any that is free.")
+    ] = 8080,
+    rate: Annotated[
+        float,
+        typer.Option("--rate", min=0, help="Requests a second of one key, in the long run; 0: unbounded.", metavar="N"),
+    ] = 200.0,
+) -> None:
+    """Serve released models over HTTP until SIGTERM or Ctrl-C, following their aliases."""
+    from tunesmith.server.limits import Limits
+    from tunesmith.server.run import ServeOptions, serve
+
+    limits = Limits(requests_per_s=rate, burst=max(1, round(2 * rate)))
+    options = ServeOptions(host=host, port=port, limits=limits)
+    serve(models, options, announce=lambda started: _announce(screen, started), **screen.where)
+    screen.say("every accepted request was answered; stopped", "")
+
+
+def _announce(screen: Screen, started: Started) -> None:
+    lines = [Text.assemble((started.url, "bold"), "  docs at /docs, health at /healthz and /readyz")]
+    lines += [
+        Text(f"  {figures.shown(reference)} is {figures.shown(version)}")
+        for reference, version in started.models.items()
+    ]
+    for project, key in started.owner_keys.items():
+        lines.append(Text(f"key of project {project}, shown this once: {key}", "bold yellow"))
+        lines.append(Text(f"  kept for you alone in {started.key_files[project]}"))
+    screen.result(started.to_dict(), *lines)

@@ -1,0 +1,65 @@
+"""What is counted while serving, in Prometheus' form. Nothing here names a project: each is shown its own models."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+
+from tunesmith.lifecycle.deployment import Deployment
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+class Instruments:
+    """The counters of one server."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("tunesmith_requests", "Answered requests.", ["route", "status"], registry=registry)
+        self.seconds = Histogram(
+            "tunesmith_request_seconds", "Time to answer.", ["route"], buckets=SECONDS, registry=registry
+        )
+        self.batch_rows = Histogram(
+            "tunesmith_batch_rows", "Texts of one forward pass.", buckets=ROWS, registry=registry
+        )
+        self.texts = Counter("tunesmith_texts", "Texts answered.", registry=registry)
+        self.tokens = Counter("tunesmith_tokens", "Tokens read by models.", registry=registry)
+        self.refused = Counter("tunesmith_refused", "Refused requests.", ["reason"], registry=registry)
+        self.gone = Counter("tunesmith_gone", "Clients that left before their answer.", registry=registry)
+        self.cache_hits = Counter("tunesmith_cache_hits", "Texts answered from the cache.", registry=registry)
+        self.cache_misses = Counter("tunesmith_cache_misses", "Texts the cache did not know.", registry=registry)
+        self.open = Gauge("tunesmith_open_requests", "Requests being answered.", registry=registry)
+        self.ready = Gauge("tunesmith_ready", "1 where /readyz is green.", registry=registry)
+
+    def page(self, mine: list[Deployment]) -> bytes:
+        """The metrics as text, with the models of whoever asks."""
+        return generate_latest(self.registry) + generate_latest(_Models(mine))
+
+
+class _Models(CollectorRegistry):
+    """The state of some deployments, read when the page is made."""
+
+    def __init__(self, deployments: list[Deployment]) -> None:
+        super().__init__()
+        version = GaugeMetricFamily("tunesmith_model_version", "The version that answers.", labels=["model"])
+        queued = GaugeMetricFamily("tunesmith_queued_texts", "Texts that wait for their batch.", labels=["model"])
+        swaps = GaugeMetricFamily("tunesmith_model_swaps", "Versions taken up since the start.", labels=["model"])
+        behind = GaugeMetricFamily(
+            "tunesmith_model_behind", "1 where the alias means a version that could not be opened.", labels=["model"]
+        )
+        for one in deployments:
+            version.add_metric([one.reference], one.current.version.version)
+            queued.add_metric([one.reference], one.current.batcher.num_queued)
+            swaps.add_metric([one.reference], one.num_swaps)
+            behind.add_metric([one.reference], float(one.problem is not None))
+        self.register(_Families([version, queued, swaps, behind]))
+
+
+class _Families:
+    def __init__(self, families: list[GaugeMetricFamily]) -> None:
+        self._families = families
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """The families, as a registry asks for them."""
+        return self._families

@@ -1,0 +1,144 @@
+"""What requests ask and answers say, as types: checked on the way in, shown by the OpenAPI page."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+
+from tunesmith.server.body import Message
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"half a character (a lone surrogate) at place {error.start}") from None
+    return text
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+Texts = Annotated[
+    list[Text],
+    BeforeValidator(_as_list),
+    Field(min_length=1),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}], "title": "Texts"}
+    ),
+]
+Subject = Annotated[Text, Field(min_length=1, max_length=512)]
+
+
+class PredictRequest(Message):
+    """Texts to be answered."""
+
+    texts: Texts
+    """One text, or several."""
+    model: Text | None = None
+    """Which served model, as `name@alias`; may be left out where only one is served."""
+    attribution: bool = False
+    """Whether to say what each word did for the answer."""
+    subjects: list[Subject | None] | None = None
+    """Whom each text is about, kept as a keyed hash: what erasure looks for."""
+
+
+class FeedbackRequest(Message):
+    """The true answer, known later. One of `label`, `labels` and `value` is given."""
+
+    id: Annotated[Text, Field(min_length=1, max_length=128)]
+    """The prediction's id."""
+    label: Text | None = None
+    """Of a model that answers one label."""
+    labels: list[Text] | None = None
+    """Of a model that answers several labels."""
+    value: float | dict[str, float] | None = None
+    """Of a model that answers a number, or several by target."""
+
+
+class OnePrediction(BaseModel):
+    """The answer to one text; what does not apply to the model's task is left out."""
+
+    id: str | None
+    """What feedback names it by; null where it was not kept."""
+    label: str | None = None
+    """The most probable label, or for a rejected text what it is called."""
+    probability: float | None = None
+    """Of the most probable label."""
+    probabilities: dict[str, float] | None = None
+    """Probability by label."""
+    labels: list[str] | None = None
+    """The labels given, where there may be several."""
+    value: float | None = None
+    """The number, where the model answers one."""
+    values: dict[str, float] | None = None
+    """Numbers by target, where the model answers several."""
+    is_rejected: bool | None = None
+    """Whether the model does not know such texts."""
+    score: float | None = None
+    """Of a model that rejects: how surely it knows the text."""
+    num_truncated_tokens: int = 0
+    """Tokens of the text that the model could not read."""
+    attribution: Any = None
+    """What each word did for the answer, where that was asked for."""
+
+
+class PredictAnswer(BaseModel):
+    """Answers in the order of the texts."""
+
+    model: str
+    """Which version answered, as `name@version`."""
+    predictions: list[OnePrediction]
+    """One for each text."""
+
+
+class FeedbackAnswer(BaseModel):
+    """The feedback was kept."""
+
+    id: str
+    """The prediction it is about."""
+    kept: bool
+    """True."""
+
+
+class ServedModel(BaseModel):
+    """A model that answers here."""
+
+    model: str
+    """The reference it is served as."""
+    version: str
+    """Which version that is now."""
+    task: str
+    """classify, tag or regress."""
+    labels: list[str]
+    """The labels it knows."""
+    digest: str
+    """The model's own."""
+    since: str
+    """When this version began to answer, UTC."""
+    problem: str | None
+    """Why this is not the version the alias means; null where it is."""
+
+
+class ServedModels(BaseModel):
+    """What is served to this key."""
+
+    models: list[ServedModel]
+
+
+class ErrorParts(BaseModel):
+    """What went wrong, for whoever must act."""
+
+    what: str
+    seen: str | None
+    allowed: str | None
+    next: str | None
+
+
+class ErrorBody(BaseModel):
+    """Any answer that is not 200."""
+
+    error: ErrorParts

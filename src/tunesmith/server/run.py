@@ -1,0 +1,295 @@
+"""``serve``: models opened, a port bound, requests answered until a signal, and everything written at the end."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from sqlalchemy import select
+
+from tunesmith.core.errors import RecipeError, StoreError, TunesmithError, Unauthenticated
+from tunesmith.engines.batching import BatchOptions
+from tunesmith.governance.access import require
+from tunesmith.lifecycle.deployment import Deployment, Deployments, deploy
+from tunesmith.lifecycle.session import Session, open_session
+from tunesmith.server import watching
+from tunesmith.server.app import LOOPBACK, create_app
+from tunesmith.server.auth import Caller, Door
+from tunesmith.server.drain import IN_FLIGHT_S, DrainingServer
+from tunesmith.server.instruments import Instruments
+from tunesmith.server.limits import Limits
+from tunesmith.server.service import Service
+from tunesmith.store import access
+from tunesmith.store.database import reading
+from tunesmith.store.files import write_bytes
+from tunesmith.store.tables import PROJECTS
+
+OWNER = "owner"
+"""The user whose key the first ``serve`` makes."""
+CLOSE_S = 8.0
+"""How long the last batches may take once no request is open any more."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a server that answers tells."""
+
+    url: str
+    models: dict[str, str]
+    """The version that answers, by reference."""
+    owner_keys: dict[str, str] = field(default_factory=dict)
+    """Keys that were made because a project had none, by project: shown now, and never again."""
+    key_files: dict[str, str] = field(default_factory=dict)
+    """Where each of them was written, for its owner's eyes alone."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Where and how to serve."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    limits: Limits = field(default_factory=Limits)
+    batching: BatchOptions = field(default_factory=BatchOptions)
+
+
+class LedgerKeys:
+    """The keys of the served projects, as their ledgers know them."""
+
+    def __init__(self, sessions: Mapping[str, Session]) -> None:
+        self._sessions = sessions
+
+    def find(self, key: str) -> Caller | None:
+        """Whose key it is; None where it counts in no served project."""
+        for project, session in self._sessions.items():
+            try:
+                return Caller(project, access.authenticate(session.ledger.engine, project, key))
+            except Unauthenticated:
+                continue
+        return None
+
+
+def serve(
+    references: Sequence[str],
+    options: ServeOptions | None = None,
+    *,
+    home: Path | str | None = None,
+    project: str = "default",
+    announce: Callable[[Started], None] = lambda started: None,
+) -> None:
+    """Serve models until SIGTERM or SIGINT; ``announce`` is told once requests are answered.
+
+    A reference is ``name@alias``, or ``project/name@alias`` of another project than ``project``.
+
+    Raises: RecipeError for a public bind without keys, StoreError for unknown models, TunesmithError for a taken port.
+    """
+    options = options or ServeOptions()
+    wanted = by_project(references, project)
+    with ExitStack() as stack:
+        sessions = {one: stack.enter_context(open_session(home, one)) for one in wanted}
+        for session in sessions.values():
+            require(session.actor, "predict")
+        is_local = is_loopback(options.host)
+        new_keys = _keys(sessions, is_local=is_local)
+        listener = stack.enter_context(bound(options.host, options.port))
+        instruments = Instruments()
+        deployments = Deployments(
+            [
+                _deployed(sessions[one], reference, options, instruments)
+                for one, named in wanted.items()
+                for reference in named
+            ],
+            clock=time.monotonic,
+        )
+        service = Service(
+            deployments,
+            Door(LedgerKeys(sessions)),
+            options.limits,
+            feedback=watching.feedback_of(sessions, deployments),
+            attribute=watching.attribute,
+            instruments=instruments,
+        )
+        told = Started(
+            url_of(listener),
+            {
+                f"{one.project}/{one.reference}" if len(wanted) > 1 else one.reference: one.current.reference
+                for one in deployments.all
+            },
+            {one: key for one, (key, _) in new_keys.items()},
+            {one: str(file) for one, (_, file) in new_keys.items()},
+        )
+        deployments.watch(_Reach(sessions).check)
+        try:
+            answer(service, listener, LOOPBACK if is_local else None, lambda: announce(told))
+        finally:
+            deployments.close(CLOSE_S)
+
+
+def by_project(references: Sequence[str], project: str) -> dict[str, list[str]]:
+    """References without their project, by project, in their order and each once.
+
+    Raises: RecipeError where there is none.
+    """
+    found: dict[str, list[str]] = {}
+    for reference in references:
+        owner, slash, rest = reference.partition("/")
+        named = found.setdefault(owner if slash else project, [])
+        wanted = rest if slash else reference
+        if wanted not in named:
+            named.append(wanted)
+    if not found:
+        raise RecipeError("no model was named", next="tunesmith serve NAME@production")
+    return found
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server bound there."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@contextmanager
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket bound to that place, closed in the end.
+
+    Raises: TunesmithError where the port is taken or the host is not this machine's.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise _cannot_bind(host, port, error) from error
+    with listener:
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            # Two that start together can both bind; the queue is what only one of them gets.
+            listener.listen(2048)
+        except OSError as error:
+            raise _cannot_bind(host, port, error) from error
+        yield listener
+
+
+def _cannot_bind(host: str, port: int, error: OSError) -> TunesmithError:
+    if error.errno == errno.EADDRINUSE:
+        return TunesmithError(
+            f"port {port} is in use", seen=f"{host}:{port}", next="stop what listens there, or give another --port"
+        )
+    if error.errno == errno.EACCES:
+        return TunesmithError(f"port {port} may not be used", seen=error.strerror, next="give a --port above 1023")
+    return TunesmithError("the address cannot be listened on", seen=f"{host}:{port}: {error}", next="see --host")
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _deployed(session: Session, reference: str, options: ServeOptions, instruments: Instruments) -> Deployment:
+    return deploy(
+        session,
+        reference,
+        batching=options.batching,
+        on_batch=lambda rows: instruments.batch_rows.observe(rows),
+        observe=lambda version: watching.observer(session, version),
+    )
+
+
+def _keys(sessions: Mapping[str, Session], *, is_local: bool) -> dict[str, tuple[str, Path]]:
+    """Keys that had to be made, by project: each with its file.
+
+    Raises: RecipeError where a project has no key and others than this machine could ask.
+    """
+    made: dict[str, tuple[str, Path]] = {}
+    for project, session in sessions.items():
+        users = access.users(session.ledger.engine, project)
+        if any(key.revoked is None for user in users if user.disabled is None for key in user.keys):
+            continue
+        if not is_local:
+            raise RecipeError(
+                "a server that others can reach needs keys, and there is none",
+                seen=f"project {project}: no key",
+                next="tunesmith users add NAME --role engineer, then tunesmith users key NAME; or serve on 127.0.0.1",
+            )
+        made[project] = _owner_key(session, is_known=any(user.name == OWNER for user in users))
+    return made
+
+
+def _owner_key(session: Session, *, is_known: bool) -> tuple[str, Path]:
+    engine, project = session.ledger.engine, session.workspace.project
+    if not is_known:
+        access.add_user(engine, project, session.actor, OWNER, "admin")
+    key = access.make_key(engine, project, session.actor, OWNER).key
+    file = session.workspace.folder / "owner.key"
+    write_bytes(file, f"{key}\n".encode(), mode=0o600)
+    return key, file
+
+
+def answer(
+    service: Service, listener: socket.socket, hosts: frozenset[str] | None, on_start: Callable[[], None]
+) -> None:
+    """Answer requests on a bound socket until a signal; ``hosts`` are the Host headers that are answered, None: any."""
+    app = create_app(service, hosts=hosts)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+        # Longer than clients keep idle connections: whoever closes first decides whether a request can be lost.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=IN_FLIGHT_S,
+    )
+    DrainingServer(config, service, on_start).run(sockets=[listener])
+
+
+class _Reach:
+    """Asks whether the ledgers are there."""
+
+    def __init__(self, sessions: Mapping[str, Session]) -> None:
+        self._sessions = sessions
+        self._files = {project: _inode(session) for project, session in sessions.items()}
+
+    def check(self) -> None:
+        """Ask each ledger for its project.
+
+        Raises: StoreError where one is out of reach.
+        """
+        for project, session in self._sessions.items():
+            inode = _inode(session)
+            if inode != self._files[project]:
+                # Another file lies there: connections that are open still read the old one.
+                session.ledger.engine.dispose()
+                self._files[project] = inode
+            with reading(session.ledger.engine) as connection:
+                if connection.execute(select(PROJECTS.c.id).where(PROJECTS.c.id == project)).scalar() is None:
+                    raise StoreError("the ledger has lost the project", seen=project)
+
+
+def _inode(session: Session) -> int | None:
+    url = session.ledger.engine.url
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    try:
+        return Path(url.database).stat().st_ino
+    except OSError as error:
+        raise StoreError("the ledger's file is gone", seen=url.database) from error

@@ -1,0 +1,75 @@
+"""What every route works with: the deployments and the bounds, in one value that lies in the application's state."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Request
+
+from tunesmith.core.actor import Actor
+from tunesmith.engines.answer_cache import AnswerCache
+from tunesmith.lifecycle.deployment import Answered, Deployment, Deployments, Served
+from tunesmith.server.auth import Caller, Door
+from tunesmith.server.errors import Refused
+from tunesmith.server.instruments import Instruments
+from tunesmith.server.limits import Limits, OpenRequests, Rate
+
+Truth = str | list[str] | float | dict[str, float]
+Feedback = Callable[[str, Actor, str, Truth], None]
+"""Keeps the truth (last) on a prediction's id (third), of a project and actor; raises for what is not known."""
+Attribute = Callable[[Served, Sequence[str]], Sequence[Any]]
+"""What each word did for the answer, for each text as it was learned; runs with the model to itself."""
+
+
+@dataclass
+class Service:
+    """One server's state."""
+
+    deployments: Deployments
+    door: Door
+    limits: Limits
+    feedback: Feedback
+    attribute: Attribute
+    cache: AnswerCache[Answered] = field(default_factory=AnswerCache)
+    instruments: Instruments = field(default_factory=Instruments)
+    is_draining: bool = False
+
+    def __post_init__(self) -> None:
+        self.rate, self.open = Rate(self.limits), OpenRequests(self.limits)
+
+    @property
+    def problem(self) -> str | None:
+        """Why no traffic should be sent here; None where it should."""
+        return "the server is stopping" if self.is_draining else self.deployments.problem
+
+    def deployment(self, caller: Caller, reference: str | None) -> Deployment:
+        """The deployment a caller means.
+
+        Raises: Refused: 404 with the nearest that is served to this caller, 422 where it must be named.
+        """
+        mine = self.deployments.of(caller.project)
+        if reference is None:
+            if len(mine) == 1:
+                return next(iter(mine.values()))
+            raise Refused(422, "`model` is missing: several are served", reason="invalid", allowed=", ".join(mine))
+        found = mine.get(reference) or next((one for one in mine.values() if one.current.reference == reference), None)
+        if found is not None:
+            return found
+        near = difflib.get_close_matches(reference, list(mine), n=1, cutoff=0.4)
+        raise Refused(
+            404,
+            "this model is not served",
+            reason="unknown",
+            seen=reference,
+            allowed=", ".join(mine),
+            next=f"did you mean `{near[0]}`?" if near else None,
+        )
+
+
+def service_of(request: Request) -> Service:
+    """The state of the server that runs a route."""
+    service: Service = request.app.state.service
+    return service

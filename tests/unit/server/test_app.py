@@ -1,0 +1,378 @@
+"""The application over its real ASGI door, with fake models: keys, bounds, strictness, answers, headers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from tests.serving import FakeKeys, FakeModel, deployment, service_of
+
+from tunesmith.engines.batching import BatchOptions
+from tunesmith.server.app import LOOPBACK, create_app
+from tunesmith.server.auth import Needs
+from tunesmith.server.gate import OPEN
+from tunesmith.server.limits import Limits
+from tunesmith.server.service import Service
+
+KEY = {"Authorization": "Bearer key-one"}
+JSON = {"Content-Type": "application/json"}
+
+
+class Asked:
+    """A client of one application; each call is a whole request."""
+
+    def __init__(self, service: Service, hosts: frozenset[str] | None = LOOPBACK) -> None:
+        self.app = create_app(service, hosts=hosts)
+
+    def __call__(self, method: str, path: str, *, host: str = "127.0.0.1:8080", **more: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+                return await client.request(method, path, **more)
+
+        return anyio.run(ask)
+
+    def predict(self, body: Any, key: str = "key-one") -> httpx.Response:
+        """POST /v1/predict with a key."""
+        return self("POST", "/v1/predict", json=body, headers={"Authorization": f"Bearer {key}"})
+
+    def raw(self, content: bytes, **headers: str) -> httpx.Response:
+        """POST /v1/predict with these bytes."""
+        return self("POST", "/v1/predict", content=content, headers={**KEY, **JSON, **headers})
+
+
+@pytest.fixture
+def models() -> dict[int, FakeModel]:
+    return {}
+
+
+@pytest.fixture
+def ask(models: dict[int, FakeModel]) -> Asked:
+    return Asked(service_of([deployment("one", models), deployment("two")]))
+
+
+def what(response: httpx.Response) -> dict[str, Any]:
+    """The four parts of an error."""
+    parts: dict[str, Any] = response.json()["error"]
+    assert list(parts) == ["what", "seen", "allowed", "next"]
+    return parts
+
+
+def test_one_text_or_many_are_answered_in_their_order(ask: Asked) -> None:
+    alone = ask.predict({"texts": "hello"})
+    assert alone.status_code == 200
+    assert alone.json() == {
+        "model": "desk@1",
+        "predictions": [
+            {
+                "id": "one-0",
+                "label": "one@1|hello",
+                "probability": 0.75,
+                "probabilities": {"yes": 0.75, "no": 0.25},
+                "num_truncated_tokens": 0,
+            }
+        ],
+    }
+    many = ask.predict({"texts": ["b", "a", "b", ""], "model": "desk@production"}).json()["predictions"]
+    assert [one["label"] for one in many] == ["one@1|b", "one@1|a", "one@1|b", "one@1|"]
+    assert len({one["id"] for one in many}) == 4, "equal texts are asked once and are two predictions all the same"
+
+
+def test_a_key_sees_its_own_project_and_nothing_else(ask: Asked) -> None:
+    assert ask.predict({"texts": "x"}, "key-two").json()["predictions"][0]["label"] == "two@1|x"
+    alone = Asked(service_of([deployment("one"), deployment("two", reference="claims@production")]))
+    missing = alone.predict({"texts": "x", "model": "claims@production"})
+    assert missing.status_code == 404 and "claims" not in what(missing)["allowed"]
+    shown = alone("GET", "/v1/models", headers=KEY).json()["models"]
+    assert [one["model"] for one in shown] == ["desk@production"]
+    assert "claims" not in alone("GET", "/metrics", headers=KEY).text
+
+
+def test_without_a_key_only_health_answers(ask: Asked) -> None:
+    paths = {(method, route.path) for route in ask.app.routes for method in getattr(route, "methods", ())}
+    assert {path for _, path in paths} >= {
+        "/v1/predict",
+        "/v1/feedback",
+        "/v1/models",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+    }
+    for method, path in [*paths, ("GET", "/nowhere"), ("DELETE", "/v1/predict")]:
+        for headers in (
+            {},
+            {"Authorization": "Bearer nobody"},
+            {"Authorization": "Basic eDp5"},
+            {"Authorization": "é".encode()},
+        ):
+            response = ask(method, path, headers=headers)
+            if path in OPEN:
+                assert response.status_code == 200
+            else:
+                assert response.status_code == 401, (method, path, headers)
+                assert response.headers["www-authenticate"].startswith("Bearer")
+                assert what(response)["next"]
+        assert response.headers["cache-control"] == "private, no-store"
+
+
+@pytest.mark.parametrize("role", ["viewer", "engineer", "approver", "admin"])
+def test_each_route_asks_for_a_right_and_each_role_gets_what_the_table_says(ask: Asked, role: str) -> None:
+    from tunesmith.core.actor import Actor
+    from tunesmith.governance.access import may
+
+    actor: Any = Actor("someone", role)  # type: ignore[arg-type]
+    for route in ask.app.routes:
+        path = getattr(route, "path", "")
+        rights = [
+            one.dependency.right for one in getattr(route, "dependencies", []) if isinstance(one.dependency, Needs)
+        ]
+        assert len(rights) == (0 if path in OPEN else 1), path
+        if path in OPEN:
+            continue
+        [method] = route.methods  # type: ignore[attr-defined]
+        for project in ("one", "two"):
+            headers = {"Authorization": f"Bearer key-{project}-{role}"}
+            body = {"texts": "x"} if "predict" in path else {"id": f"{project}-0", "label": "yes"}
+            response = ask(method, path, headers=headers, **({"json": body} if method == "POST" else {}))
+            assert response.status_code == (200 if may(actor, rights[0]) else 403), (path, role, project)
+
+
+def test_a_role_without_the_right_is_refused(ask: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.governance import access
+
+    monkeypatch.setitem(access.ALLOWED, "predict", frozenset({"admin"}))  # type: ignore[call-overload]
+    refused = ask.predict({"texts": "x"}, "key-one-viewer")
+    assert refused.status_code == 403 and "predict" in what(refused)["what"]
+    assert ask.predict({"texts": "x"}, "key-one-admin").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (b"", 400, "line 1, column 1"),
+        (b"{", 400, "line 1, column 2"),
+        (b'{"texts": "a",\n "texts": "b"}', 400, "twice"),
+        (b'{"texts": NaN}', 400, "NaN"),
+        (b'{"texts": ["a"], "attribution": Infinity}', 400, "Infinity"),
+        (b"\xff{}", 400, "byte 0: 0xff"),
+        (b"[" * 100_000, 400, "nested"),
+        (b'{"texts": ' + b"1" * 5000 + b"}", 400, "number"),
+        (b"[]", 422, "body"),
+        (b"null", 422, "body"),
+        (b"{}", 422, "`texts` is missing"),
+        (b'{"texts": []}', 422, "`texts`"),
+        (b'{"texts": [1]}', 422, "texts[0]"),
+        (b'{"texts": ["a", null]}', 422, "texts[1]"),
+        (b'{"texts": {"a": 1}}', 422, "`texts`"),
+        (b'{"text": "a", "texts": "b"}', 422, "`texts`?"),
+        (b'{"texts": "a", "attribution": "yes"}', 422, "`attribution`"),
+        (b'{"texts": "a", "attribution": 1}', 422, "`attribution`"),
+        (b'{"texts": "a", "subjects": ["x", "y"]}', 422, "2 subjects"),
+        (b'{"texts": "a", "subjects": [""]}', 422, "subjects[0]"),
+        (b'{"texts": "a\\ud800"}', 422, "texts[0]"),
+        (b'{"texts": "a", "model": "desk@produktion"}', 404, "did you mean `desk@production`?"),
+        (b'{"texts": "a", "model": 3}', 422, "`model`"),
+    ],
+)
+def test_a_wrong_body_is_refused_with_its_place(ask: Asked, content: bytes, status: int, words: str) -> None:
+    response = ask.raw(content)
+    assert response.status_code == status, response.text
+    assert words in " ".join(str(one) for one in what(response).values())
+
+
+def test_content_types_and_encodings_that_are_not_read(ask: Asked) -> None:
+    body = json.dumps({"texts": "a"}).encode()
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", ""):
+        assert ask.raw(body, **{"Content-Type": kind}).status_code == 415
+    assert ask.raw(body, **{"Content-Encoding": "gzip"}).status_code == 415
+    assert ask.raw(body, **{"Content-Type": "application/json; charset=UTF-8"}).status_code == 200
+
+
+def test_sizes_are_bounded_and_the_place_is_named() -> None:
+    limits = Limits(max_body_bytes=1000, max_texts=3, max_chars=10, max_attributed=1)
+    ask = Asked(service_of([deployment("one")], limits))
+    assert "texts[1]" in what(ask.predict({"texts": ["a", "b" * 11]}))["what"]
+    for body in ({"texts": ["a"] * 4}, {"texts": ["a"] * 2, "attribution": True}, {"texts": "a" * 1000}):
+        response = ask.predict(body)
+        assert response.status_code == 413, body
+        assert what(response)["next"]
+    assert ask.predict({"texts": ["a" * 10] * 3}).status_code == 200
+
+
+def test_a_body_that_is_too_large_is_never_held_in_memory() -> None:
+    import tracemalloc
+
+    ask = Asked(service_of([deployment("one")], Limits(max_body_bytes=100_000)))
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(320):
+            yield b"x" * 2**16
+
+    tracemalloc.start()
+    response = ask("POST", "/v1/predict", content=endless(), headers={**KEY, **JSON})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert response.status_code == 413 and response.headers["connection"] == "close"
+    assert "20,971,520 bytes" in what(response)["seen"]
+    assert peak < 4 * 2**20, "20 MiB came, less than 4 were held"
+
+
+def test_a_slow_body_is_given_up() -> None:
+    ask = Asked(service_of([deployment("one")], Limits(body_timeout_s=0.05)))
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b'{"texts": '
+        await anyio.sleep(5)
+
+    assert ask("POST", "/v1/predict", content=slow(), headers={**KEY, **JSON}).status_code == 408
+
+
+def test_rates_are_by_key(models: dict[int, FakeModel]) -> None:
+    ask = Asked(service_of([deployment("one"), deployment("two")], Limits(requests_per_s=0.01, burst=3)))
+    statuses = [ask.predict({"texts": "x"}).status_code for _ in range(5)]
+    assert statuses == [200, 200, 200, 429, 429]
+    refused = ask.predict({"texts": "x"})
+    assert int(refused.headers["retry-after"]) >= 1 and what(refused)["next"]
+    assert ask.predict({"texts": "x"}, "key-two").status_code == 200, "the other key is not concerned"
+    assert ask("GET", "/healthz").status_code == 200
+
+
+def test_a_full_queue_says_when_to_come_again() -> None:
+    ask = Asked(service_of([deployment("one", options=BatchOptions(max_queued_rows=2))]))
+    refused = ask.predict({"texts": ["a", "b", "c"]})
+    assert refused.status_code == 503 and refused.headers["retry-after"] == "1"
+    assert ask.predict({"texts": ["a", "b"]}).status_code == 200
+
+
+def test_a_failure_tells_an_id_and_nothing_of_the_inside(ask: Asked) -> None:
+    failed = ask.predict({"texts": "break"})
+    assert failed.status_code == 500
+    assert "secret" not in failed.text and failed.json()["id"] in what(failed)["next"]
+    assert failed.headers["cache-control"] == "private, no-store"
+    assert ask.predict({"texts": "fine"}).status_code == 200
+
+
+def test_a_ledger_that_is_down_is_503_without_its_address(ask: Asked) -> None:
+    down = ask.predict({"texts": "x"}, "key-down")
+    assert down.status_code == 503 and down.headers["retry-after"]
+    assert "sqlite" not in down.text and "secret" not in down.text
+
+
+def test_foreign_hosts_are_refused_on_loopback(ask: Asked) -> None:
+    for host in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example", "169.254.169.254"):
+        for path in ("/healthz", "/v1/models"):
+            response = ask("GET", path, host=host, headers=KEY)
+            assert response.status_code == 421 and what(response)["allowed"]
+    for host in ("localhost", "LOCALHOST:99", "127.0.0.1", "[::1]:8080", "[::1]"):
+        assert ask("GET", "/v1/models", host=host, headers=KEY).status_code == 200
+    anywhere = Asked(service_of([deployment("one")]), hosts=None)
+    assert anywhere("GET", "/v1/models", host="models.example", headers=KEY).status_code == 200
+
+
+def test_paths_and_methods_that_are_not_there(ask: Asked) -> None:
+    missing = ask("POST", "/v1/predictt", headers=KEY, json={})
+    assert missing.status_code == 404 and "/v1/predict" in what(missing)["next"]
+    wrong = ask("GET", "/v1/predict", headers=KEY)
+    assert wrong.status_code == 405 and wrong.headers["allow"] == "POST" and what(wrong)["allowed"] == "POST"
+
+
+def test_equal_questions_of_one_key_are_answered_from_the_cache_and_of_another_never(
+    ask: Asked, models: dict[int, FakeModel]
+) -> None:
+    for _ in range(3):
+        assert ask.predict({"texts": ["a", "b"]}).status_code == 200
+    assert models[1].batches == [2]
+    ask.predict({"texts": ["a", "c"]})
+    assert models[1].batches == [2, 1], "only what is new is computed"
+    ask.predict({"texts": ["a"]}, "key-one-admin")
+    assert models[1].batches == [2, 1, 1], "another key of the same project finds nothing"
+    page = ask("GET", "/metrics", headers=KEY).text
+    assert "tunesmith_cache_hits_total 5.0" in page and "tunesmith_cache_misses_total 4.0" in page
+
+
+def test_attribution_comes_with_its_text(ask: Asked) -> None:
+    told = ask.predict({"texts": ["two words", "one"], "attribution": True}).json()["predictions"]
+    assert [one["attribution"] for one in told] == [[["two", 1.0], ["words", 1.0]], [["one", 1.0]]]
+    assert "attribution" not in ask.predict({"texts": "one"}).json()["predictions"][0]
+
+
+def test_feedback_takes_one_kind_of_truth(ask: Asked) -> None:
+    def tell(body: Any) -> httpx.Response:
+        return ask("POST", "/v1/feedback", json=body, headers=KEY)
+
+    for truth in ({"label": "yes"}, {"labels": ["yes", "no"]}, {"labels": []}, {"value": 3}, {"value": {"a": 1.5}}):
+        assert tell({"id": "one-3", **truth}).json() == {"id": "one-3", "kept": True}
+    assert tell({"id": "two-3", "label": "yes"}).status_code == 404, "another project's prediction is unknown"
+    for wrong in ({"id": "one-3"}, {"id": "one-3", "label": "a", "value": 1}, {"label": "a"}, {"id": "", "label": "a"}):
+        assert tell(wrong).status_code == 422
+    raw = ask("POST", "/v1/feedback", content=b'{"id": "one-3", "value": 1e999}', headers={**KEY, **JSON})
+    assert raw.status_code == 422 and "value" in what(raw)["what"]
+
+
+def test_readiness_follows_the_ledger_and_the_end(ask: Asked) -> None:
+    service: Service = ask.app.state.service
+    assert ask("GET", "/readyz").json() == {"status": "ready"}
+    service.deployments._problem = "the ledger is out of reach"
+    assert ask("GET", "/readyz").status_code == 503
+    assert ask("GET", "/healthz").status_code == 200, "alive all the same"
+    service.deployments._problem = None
+    assert ask("GET", "/readyz").status_code == 200
+    service.is_draining = True
+    red = ask("GET", "/readyz")
+    assert red.status_code == 503 and red.headers["connection"] == "close"
+    assert ask.predict({"texts": "x"}).status_code == 200, "what comes in on an open connection is still answered"
+
+
+def test_metrics_count_what_happened(ask: Asked) -> None:
+    ask.predict({"texts": ["a", "b"]})
+    ask.raw(b"{")
+    ask("GET", "/nowhere", headers=KEY)
+    ask("GET", "/v1/models")
+    page = ask("GET", "/metrics", headers=KEY).text
+    for line in (
+        'tunesmith_requests_total{route="/v1/predict",status="200"} 1.0',
+        'tunesmith_requests_total{route="/v1/predict",status="400"} 1.0',
+        'tunesmith_requests_total{route="none",status="404"} 1.0',
+        'tunesmith_refused_total{reason="not json"} 1.0',
+        'tunesmith_refused_total{reason="key"} 1.0',
+        "tunesmith_texts_total 2.0",
+        "tunesmith_tokens_total 6.0",
+        'tunesmith_model_version{model="desk@production"} 1.0',
+        'tunesmith_queued_texts{model="desk@production"} 0.0',
+        "tunesmith_open_requests 1.0",
+    ):
+        assert line in page.splitlines(), line
+    assert 'tunesmith_request_seconds_bucket{le="+Inf",route="/v1/predict"} 2.0' in page
+
+
+def test_the_page_of_the_schema_needs_no_script_and_no_network(ask: Asked) -> None:
+    schema = ask("GET", "/openapi.json", headers=KEY).json()
+    page = ask("GET", "/docs", headers=KEY)
+    for path in schema["paths"]:
+        assert path in page.text
+    assert "<script" not in page.text and "http://" not in page.text and "https://" not in page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    asked = schema["paths"]["/v1/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert asked["required"] == ["texts"] and asked["additionalProperties"] is False
+    assert "attribution" in json.dumps(schema) and math.isfinite(len(page.text))
+
+
+def test_keys_that_counted_are_asked_again_after_a_while() -> None:
+    from tunesmith.server.auth import KNOWN_S, Door
+
+    now, keys = [0.0], FakeKeys()
+    service = service_of([deployment("one")], keys=keys)
+    service.door = Door(keys, lambda: now[0])
+    ask = Asked(service)
+    for _ in range(3):
+        assert ask("GET", "/v1/models", headers=KEY).status_code == 200
+    assert keys.num_asked == 1
+    keys.projects = ()
+    assert ask("GET", "/v1/models", headers=KEY).status_code == 200
+    now[0] = KNOWN_S + 0.1
+    assert ask("GET", "/v1/models", headers=KEY).status_code == 401
