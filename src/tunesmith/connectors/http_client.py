@@ -78,7 +78,7 @@ class JsonClient:
         self._jitter = random.Random(0)
         self.num_retries, self.waited_s = 0, 0.0
         self._client = httpx.Client(
-            transport=_PinnedTransport(who, is_private_allowed, find),
+            transport=PinnedTransport(who, is_private_allowed, find),
             headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "tunesmith", **headers},
             timeout=self.limits.timeout_s,
             follow_redirects=False,
@@ -271,7 +271,7 @@ class JsonClient:
 
 
 @dataclass
-class _PinnedTransport(httpx.BaseTransport):
+class PinnedTransport(httpx.BaseTransport):
     """Looks a host up once, checks what it finds, and connects to just that."""
 
     who: str

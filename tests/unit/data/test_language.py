@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from tests.unit.data.test_prepare import dataset, messages, prepare
 
 from tunesmith.core.errors import RecipeError
-from tunesmith.data import language
 from tunesmith.data.noise_config import LanguageConfig
+from tunesmith.texts import languages
 
 TEXTS = {
     "Where is the new card that I ordered last week?": "en",
@@ -24,9 +24,9 @@ TEXTS = {
 
 
 def test_many_at_once_are_as_one_by_one() -> None:
-    model = language._model()
+    model = languages.loaded()
     texts = [*TEXTS, "", "ok", "123", "\ud800 broken", "é" * 300, "a" * 2000]
-    codes, confidence = language.classified(texts)
+    codes, confidence = languages.classified(texts)
     alone = [model.classify(text) for text in texts]
     assert codes.tolist() == [code for code, _ in alone]
     assert confidence == pytest.approx([sure for _, sure in alone], abs=1e-5)
