@@ -25,6 +25,7 @@ from tunesmith.engines.batching import BatchOptions
 from tunesmith.lifecycle.deployment import Deployment, Deployments, Observer, Served
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.server.auth import Caller, Door
+from tunesmith.server.instruments import Instruments
 from tunesmith.server.limits import Limits
 from tunesmith.server.service import Service, Truth
 from tunesmith.store.records import ModelVersion
@@ -123,6 +124,7 @@ def deployment(
     reference: str = "desk@production",
     options: BatchOptions | None = None,
     delay_s: float = 0.0,
+    instruments: Instruments | None = None,
 ) -> Deployment:
     """A deployment of fakes; ``version["now"]`` is what its alias means, ``models`` collects what was opened."""
     now = {"now": 1} if version is None else version
@@ -139,10 +141,16 @@ def deployment(
         resolve=lambda: version_of(now["now"], reference.partition("@")[0]),
         open=open,
         batching=options,
+        on_batch=lambda rows: (instruments or Instruments()).batch_rows.observe(rows),
     )
 
 
-def service_of(deployments: Sequence[Deployment], limits: Limits | None = None, keys: Any = None) -> Service:
+def service_of(
+    deployments: Sequence[Deployment],
+    limits: Limits | None = None,
+    keys: Any = None,
+    instruments: Instruments | None = None,
+) -> Service:
     """A service of fakes; feedback knows ids that begin with the caller's project."""
 
     def feedback(project: str, actor: Actor, id: str, truth: Truth) -> None:
@@ -158,6 +166,7 @@ def service_of(deployments: Sequence[Deployment], limits: Limits | None = None, 
         limits or Limits(),
         feedback,
         attribute,
+        instruments=instruments or Instruments(),
     )
 
 
@@ -233,8 +242,9 @@ def main(folder: Path, delay_s: float) -> None:
             return int((folder / "version").read_text(encoding="utf-8"))
 
     version = Version()
-    made = [deployment(project, version=version, delay_s=delay_s) for project in PROJECTS]
-    service = service_of(made, Limits(requests_per_s=0))
+    counts = Instruments()
+    made = [deployment(project, version=version, delay_s=delay_s, instruments=counts) for project in PROJECTS]
+    service = service_of(made, Limits(requests_per_s=0), instruments=counts)
     service.deployments.watch()
     with bound("127.0.0.1", 0) as listener:
         url = url_of(listener)
