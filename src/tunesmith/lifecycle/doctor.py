@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from tunesmith.core import machine
 from tunesmith.core.errors import TunesmithError
-from tunesmith.store.workspace import DEFAULT_FOLDER, HOME_VARIABLE
+from tunesmith.store.workspace import DEFAULT_FOLDER, HOME_VARIABLE, LEDGER_VARIABLE, Workspace
 
 Status = Literal["ok", "note", "problem"]
 REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)\s*(?:\[[^\]]*\])?([^;]*)(;.*)?")
@@ -106,9 +106,9 @@ def workspace(root: Path) -> Check:
     except OSError as error:
         way_out = f"make {here} writable, or name another workspace in {HOME_VARIABLE} or --home"
         return Check("workspace", "problem", f"{here} cannot be written: {error.strerror}", way_out)
-    if not (root / "ledger.db").exists():
-        return Check("workspace", "ok", f"{root} (new)")
-    return _ledger(root)
+    if os.environ.get(LEDGER_VARIABLE) or (root / "ledger.db").exists():
+        return _ledger(root)
+    return Check("workspace", "ok", f"{root} (new)")
 
 
 def disk(root: Path) -> Check:
@@ -169,14 +169,15 @@ def answering() -> Check:
 
 def _ledger(root: Path) -> Check:
     from tunesmith.store.ledger import Ledger
-    from tunesmith.store.workspace import Workspace
 
     try:
         with Ledger.open(Workspace(root).ledger_url) as ledger:
-            num_models = len(ledger.models())
+            num_models, place = len(ledger.models()), ledger.engine.url.render_as_string(hide_password=True)
     except TunesmithError as error:
         return Check("workspace", "problem", error.what, error.next or "bring the workspace back from a backup")
-    return Check("workspace", "ok", f"{root}, {num_models} released model version{'' if num_models == 1 else 's'}")
+    elsewhere = f", ledger in {place}" if os.environ.get(LEDGER_VARIABLE) else ""
+    counted = f"{num_models} released model version{'' if num_models == 1 else 's'}"
+    return Check("workspace", "ok", f"{root}{elsewhere}, {counted}")
 
 
 def _nearest(path: Path) -> Path:

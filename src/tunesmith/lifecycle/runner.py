@@ -109,8 +109,12 @@ class Runner:
 
     def _perform(self, work: _Work) -> tuple[Outputs, bool]:
         folder = self.workspace.step_folder(work.content)
+
+        def waiting() -> None:
+            self.listener({"event": "step", "step": work.spec.name, "status": "waiting"})
+
         # Two runs that need the same step: one does it, the other waits and takes the result.
-        with self.workspace.lock(folder / "lock"):
+        with self.workspace.lock(folder / "lock"), self.ledger.claim(work.content, self.is_cancelled, waiting):
             same = self.ledger.find_content(work.content)
             if same is not None and self.store.knows(same):
                 if same != work.key:

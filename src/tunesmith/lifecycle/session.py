@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tunesmith.core.actor import Actor, local_owner
 from tunesmith.core.events import Listener
+from tunesmith.store import access
+from tunesmith.store.anchors import Custody
 from tunesmith.store.ledger import Ledger
 from tunesmith.store.workspace import Workspace
+
+KEY_VARIABLE = "TUNESMITH_KEY"
+"""Holds the key of whoever acts; without, it is the login that owns the workspace. No option: those are seen in the
+list of processes."""
 
 
 def _silence(event: object) -> None:
@@ -26,6 +34,8 @@ class Session:
     listener: Listener = _silence
     cancel: threading.Event = field(default_factory=threading.Event)
     """Set it, from another thread or a signal handler, to stop the work so that it can be resumed."""
+    actor: Actor = field(default_factory=local_owner)
+    """Whoever acts: the login that owns the workspace, or the user of ``TUNESMITH_KEY``."""
 
 
 @contextmanager
@@ -35,7 +45,12 @@ def open_session(
     listener: Listener | None = None,
     cancel: threading.Event | None = None,
 ) -> Iterator[Session]:
-    """A session on the workspace at ``home`` (``TUNESMITH_HOME``, or ``./.tunesmith``), closed in the end."""
+    """A session on the workspace at ``home`` (``TUNESMITH_HOME``, or ``./.tunesmith``), closed in the end.
+
+    Raises: Unauthenticated where ``TUNESMITH_KEY`` holds a key that does not count.
+    """
     workspace = Workspace.open(home, project)
-    with Ledger.open(workspace.ledger_url, project) as ledger:
-        yield Session(workspace, ledger, listener or _silence, cancel or threading.Event())
+    with Ledger.open(workspace.ledger_url, project, Custody.of(workspace.root)) as ledger:
+        key = os.environ.get(KEY_VARIABLE)
+        actor = access.authenticate(ledger.engine, project, key) if key else local_owner()
+        yield Session(workspace, ledger, listener or _silence, cancel or threading.Event(), actor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from tunesmith.store.tables import HEAD
 BUSY_TIMEOUT_S = 30
 _ADVISORY_LOCK = 7_305_417_131
 _WRITES = "tunesmith_writes"
+_LATER = "tunesmith_later"
 
 
 def connect(url: str) -> Engine:
@@ -49,15 +50,26 @@ def _dumps(value: Any) -> str:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that sees one state of the ledger."""
-    with _database_errors(engine), engine.begin() as connection:
+    with told(engine), engine.begin() as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: all of it, or nothing."""
-    with _database_errors(engine), engine.execution_options(**{_WRITES: True}).begin() as connection:
+    """A transaction that writes: all of it, or nothing; what ``after_commit`` was given is done once it is durable."""
+    later: dict[str, Callable[[], None]] = {}
+    with told(engine), engine.execution_options(**{_WRITES: True, _LATER: later}).begin() as connection:
         yield connection
+    for work in later.values():
+        work()
+
+
+def after_commit(connection: Connection, name: str, work: Callable[[], None]) -> None:
+    """Have something done once the transaction of ``writing`` is committed; of one name, the latest alone."""
+    later = connection.get_execution_options().get(_LATER)
+    if later is None:
+        raise StoreError("this is recorded in a transaction that writes", seen="one that reads")
+    later[name] = work
 
 
 def upgrade(engine: Engine) -> None:
@@ -116,7 +128,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def _database_errors(engine: Engine) -> Iterator[None]:
+def told(engine: Engine) -> Iterator[None]:
+    """Turns the database's errors into the store's, with the cause and the way out."""
     try:
         yield
     except StatementError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -11,9 +11,12 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, delete, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tunesmith.core.actor import Actor
 from tunesmith.core.artifact import MadeBy
 from tunesmith.core.errors import StoreError
-from tunesmith.store import cursors, database, registry
+from tunesmith.store import approvals, audit, claims, cursors, database, registry
+from tunesmith.store.anchors import Custody
+from tunesmith.store.approvals import Approval
 from tunesmith.store.paths import digest as check_digest
 from tunesmith.store.paths import slug
 from tunesmith.store.records import (
@@ -39,9 +42,14 @@ class Ledger:
         self.project = slug(project, "project name")
 
     @classmethod
-    def open(cls, url: str, project: str = "default") -> Ledger:
-        """The ledger at a SQLAlchemy URL, its tables made or brought up to date."""
+    def open(cls, url: str, project: str = "default", custody: Custody | None = None) -> Ledger:
+        """The ledger at a SQLAlchemy URL, its tables made or brought up to date.
+
+        ``custody``: the key and the anchors of its audit chain; without, nothing that is audited can be done.
+        """
         ledger = cls(database.connect(url), project)
+        if custody is not None:
+            audit.keep_with(ledger.engine, custody)
         database.upgrade(ledger.engine)
         with ledger._reads() as connection:
             is_known = connection.execute(select(PROJECTS.c.id).where(PROJECTS.c.id == project)).scalar() is not None
@@ -64,15 +72,28 @@ class Ledger:
 
     # Runs
 
-    def start_run(self, run_id: str, name: str, task: str, recipe_digest: str, status: RunStatus = "running") -> None:
-        """Record that a run begins, or goes on after it was stopped.
+    def start_run(
+        self,
+        run_id: str,
+        name: str,
+        task: str,
+        recipe_digest: str,
+        status: RunStatus = "running",
+        *,
+        by: Actor | None = None,
+    ) -> None:
+        """Record that a run begins, or goes on after it was stopped; ``by`` whom is kept in the audit chain.
 
         Raises: StoreError when the id belongs to a run of another recipe.
         """
         slug(run_id, "run id")
         values = {"name": name, "task": task, "recipe_digest": recipe_digest, "status": status, "started": _now()}
         with self._writes() as connection:
-            if _insert_new(connection, RUNS, {"project_id": self.project, "id": run_id, **values}):
+            is_new = _insert_new(connection, RUNS, {"project_id": self.project, "id": run_id, **values})
+            if by is not None:
+                details = {"name": name, "task": task, "recipe": recipe_digest}
+                audit.append(connection, self.project, by, "run.start" if is_new else "run.resume", run_id, details)
+            if is_new:
                 return
             known = connection.execute(select(RUNS.c.recipe_digest).where(self._is(RUNS, id=run_id))).scalar_one()
             if known != recipe_digest:
@@ -93,13 +114,17 @@ class Ledger:
         verdict: str | None = None,
         error: Mapping[str, Any] | None = None,
         model_digest: str | None = None,
+        by: Actor | None = None,
     ) -> None:
-        """Record how a run ended."""
+        """Record how a run ended; ``by`` whom it was run is kept in the audit chain."""
         values = {"status": status, "verdict": verdict, "error": error, "model_digest": model_digest, "ended": _now()}
         with self._writes() as connection:
             changed = connection.execute(update(RUNS).where(self._is(RUNS, id=run_id)).values(values))
             if not changed.rowcount:
                 raise self._no_run(connection, run_id)
+            if by is not None:
+                details = {"status": status, "verdict": verdict, "model": model_digest}
+                audit.append(connection, self.project, by, "run.end", run_id, details)
 
     def run(self, run_id: str) -> RunRecord:
         """The record of a run."""
@@ -170,6 +195,12 @@ class Ledger:
                     cursors.move(connection, self.project, moves, made, key)
             return self._outputs(connection, key)
 
+    def claim(
+        self, content_key: str, is_cancelled: Callable[[], bool], on_wait: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """Hold a step against every other runner on this ledger for as long as the context lasts."""
+        return claims.claimed(self.engine, self.project, content_key, is_cancelled=is_cancelled, on_wait=on_wait)
+
     def cursor(self, source: str) -> CursorRecord | None:
         """Where the pulls of a source stand; None before the first."""
         with self._reads() as connection:
@@ -237,13 +268,15 @@ class Ledger:
     # Models
 
     def register_version(self, name: str, digest: str, run_id: str | None, verdict: str | None) -> int:
-        """The number under which an artifact is now a version of a model: 1, 2, 3 … without gaps."""
+        """The number under which an artifact is now a version of a model: 1, 2, 3 … without gaps, one a digest."""
         slug(name, "model name")
-        return registry.register(self.engine, self.project, name, check_digest(digest), run_id, verdict)
+        with self._writes() as connection:
+            return registry.register(connection, self.project, name, check_digest(digest), run_id, verdict)
 
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Let ``name@alias`` mean a version from now on; the move is kept in the history."""
-        registry.set_alias(self.engine, self.project, name, alias, version)
+        with self._writes() as connection:
+            registry.set_alias(connection, self.project, name, alias, version)
 
     def resolve(self, name: str, alias_or_version: str | int) -> ModelVersion:
         """The version that ``name@alias`` or ``name@3`` means.
@@ -255,6 +288,11 @@ class Ledger:
     def models(self) -> list[ModelVersion]:
         """Every version of every model, by name and number."""
         return registry.versions(self.engine, self.project)
+
+    def approval(self, run_id: str, model_digest: str) -> Approval | None:
+        """The last word of a person on the model of a run; None where nobody spoke."""
+        with self._reads() as connection:
+            return approvals.latest(connection, self.project, run_id, model_digest)
 
     def alias_history(self, name: str) -> list[AliasMove]:
         """Every move of a model's aliases, the oldest first."""
