@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tunesmith.core.engine import GenerationOptions
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.events import Listener
 from tunesmith.core.tasks import HEAD_TASKS
+from tunesmith.governance.access import VERBS, require
 from tunesmith.lifecycle import model as models_of
 from tunesmith.lifecycle.language_model import Generation, LanguageModel
 from tunesmith.lifecycle.model import Model, Prediction
@@ -27,6 +29,10 @@ from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.store.workspace import DEFAULT_FOLDER, HOME_VARIABLE
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tunesmith.core.actor import Role
+    from tunesmith.lifecycle.approve import Decided, RolledBack
     from tunesmith.lifecycle.compare import ModelComparison
     from tunesmith.lifecycle.doctor import Check
     from tunesmith.lifecycle.export import Exported, Format
@@ -37,6 +43,9 @@ if TYPE_CHECKING:
     from tunesmith.lifecycle.shown_rows import ShownRows
     from tunesmith.lifecycle.starter import Started
     from tunesmith.lifecycle.suggest import Suggestion
+    from tunesmith.store.access import Key, NewKey, User
+    from tunesmith.store.audit import Entry
+    from tunesmith.store.verify_audit import Verified
 
 __all__ = [
     "Demo",
@@ -49,15 +58,22 @@ __all__ = [
     "Recipe",
     "RunResult",
     "Session",
+    "add_user",
+    "approve",
+    "audit_anchor",
+    "audit_entries",
+    "audit_verify",
     "compare",
     "demo",
     "demo_home",
+    "disable_user",
     "doctor",
     "evaluate",
     "export",
     "init",
     "load",
     "load_recipe",
+    "make_key",
     "model_card",
     "models",
     "open_session",
@@ -65,10 +81,13 @@ __all__ = [
     "predict_file",
     "resume",
     "reveal",
+    "revoke_key",
+    "rollback",
     "run",
     "show_rows",
     "suggest",
     "train",
+    "users",
 ]
 
 DEMO_FOLDER = "tunesmith-demo"
@@ -79,6 +98,23 @@ DEMO_MESSAGES = (
 )
 
 RecipeLike = str | Path | Mapping[str, Any]
+
+
+@contextmanager
+def _open(
+    verb: str,
+    home: Path | str | None,
+    project: str,
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Iterator[Session]:
+    """A session of somebody who may do what the verb does.
+
+    Raises: Denied where their role has no right to it.
+    """
+    with open_session(home, project, listener, cancel) as session:
+        require(session.actor, VERBS[verb])
+        yield session
 
 
 def plan(
@@ -92,7 +128,7 @@ def plan(
 ) -> Plan:
     """The plan of a recipe: its data as it is, the rest as a forecast."""
     loaded = load_recipe(recipe, overrides)
-    with open_session(home, project, listener, cancel) as session:
+    with _open("plan", home, project, listener, cancel) as session:
         return plan_in(session, loaded)
 
 
@@ -128,7 +164,7 @@ def show_rows(
     from tunesmith.lifecycle.shown_rows import show_rows as shown
 
     loaded = load_recipe(recipe, overrides)
-    with open_session(home, project, listener, cancel) as session:
+    with _open("show_rows", home, project, listener, cancel) as session:
         return shown(loaded, _runner(session, loaded), split=split, first=first, number=number, phase=phase)
 
 
@@ -144,7 +180,7 @@ def run(
 ) -> RunResult:
     """Run a recipe to the release decision and return how it ended."""
     loaded = load_recipe(recipe, overrides)
-    with open_session(home, project, listener, cancel) as session:
+    with _open("run", home, project, listener, cancel) as session:
         return start_run(session, loaded, until)
 
 
@@ -158,14 +194,14 @@ def resume(
     cancel: threading.Event | None = None,
 ) -> RunResult:
     """Go on with a run that was stopped."""
-    with open_session(home, project, listener, cancel) as session:
+    with _open("resume", home, project, listener, cancel) as session:
         return resume_run(session, run_id, until)
 
 
 def load(reference: str, *, home: Path | str | None = None, project: str = "default") -> Model | LanguageModel:
     """The model of ``name@alias``, ``name@version``, ``name`` or ``run:ID``, ready to ``predict``; a language model,
     to ``generate``."""
-    with open_session(home, project) as session:
+    with _open("load", home, project) as session:
         return models_of.open_model(session, reference)
 
 
@@ -178,7 +214,7 @@ def models(*, home: Path | str | None = None, project: str = "default") -> list[
     """Every released model version, with its aliases and its main figure."""
     from tunesmith.lifecycle.reports import released
 
-    with open_session(home, project) as session:
+    with _open("models", home, project) as session:
         return released(session)
 
 
@@ -186,7 +222,7 @@ def model_card(reference: str, *, home: Path | str | None = None, project: str =
     """What is known of a model: data, base, scores with intervals, verdict, lineage, size."""
     from tunesmith.lifecycle import model_card as cards
 
-    with open_session(home, project) as session:
+    with _open("model_card", home, project) as session:
         return cards.model_card(session, reference)
 
 
@@ -209,7 +245,7 @@ def suggest(
             seen=f"task: {recipe.task}",
             allowed=", ".join(HEAD_TASKS),
         )
-    with open_session(home, project, listener, cancel) as session:
+    with _open("suggest", home, project, listener, cancel) as session:
         return suggestions(recipe, plan_in(session, recipe))
 
 
@@ -230,12 +266,13 @@ def predict_file(
 
     ``options`` say how a language model writes.
     """
+    from tunesmith.lifecycle.asked_rows import DETECTED
     from tunesmith.lifecycle.predict_file import check_output
     from tunesmith.lifecycle.predict_file import predict_file as answer
-    from tunesmith.lifecycle.reports import asked_columns, trained_columns
+    from tunesmith.lifecycle.reports import asked_columns, learned_format, trained_columns
 
     check_output(Path(path), Path(out))
-    with open_session(home, project, listener, cancel) as session:
+    with _open("predict_file", home, project, listener, cancel) as session:
         model = models_of.open_model(session, reference)
         is_language = isinstance(model, LanguageModel)
         return answer(
@@ -247,6 +284,7 @@ def predict_file(
             trained_on=asked_columns(session, reference)
             if is_language
             else trained_columns(session, reference, "text"),
+            learned_as=learned_format(session, reference) if is_language else DETECTED,
             is_all=is_all,
             options=options,
         )
@@ -256,17 +294,21 @@ def export(
     reference: str,
     out: Path | str,
     format: Format = "merged",
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
     *,
     home: Path | str | None = None,
     project: str = "default",
     listener: Listener | None = None,
     cancel: threading.Event | None = None,
 ) -> Exported:
-    """Write a language model as a Hugging Face folder, or its adapter as PEFT's, once it answers as its source does."""
+    """Write a language model as a Hugging Face folder, or its adapter as PEFT's, once it answers as its source does.
+
+    ``dtype`` is that of a merged model's weights; ``auto``: the one its base is kept in.
+    """
     from tunesmith.lifecycle.export import export as written
 
-    with open_session(home, project, listener, cancel) as session:
-        return written(session, reference, Path(out), format)
+    with _open("export", home, project, listener, cancel) as session:
+        return written(session, reference, Path(out), format, dtype)
 
 
 def evaluate(
@@ -286,7 +328,7 @@ def evaluate(
     from tunesmith.lifecycle.measure_written import measure_written
     from tunesmith.lifecycle.reports import learned_format, learned_texts, trained_columns
 
-    with open_session(home, project, listener, cancel) as session:
+    with _open("evaluate", home, project, listener, cancel) as session:
         opened = models_of.open_model(session, reference)
         if isinstance(opened, LanguageModel):
             asked = learned_format(session, reference, question=text_column, answer=label_column)
@@ -309,7 +351,7 @@ def reveal(texts: Sequence[str], *, home: Path | str | None = None, project: str
     """The texts with pseudonyms led back to the values they stand for; needs the workspace's key, unknown ones stay."""
     from tunesmith.lifecycle.pseudonyms import reveal as lead_back
 
-    with open_session(home, project) as session:
+    with _open("reveal", home, project) as session:
         return lead_back(session, texts)
 
 
@@ -319,8 +361,99 @@ def compare(
     """Compare two models on the test rows they share; a verdict is of the first."""
     from tunesmith.lifecycle.compare import compare as paired
 
-    with open_session(home, project) as session:
+    with _open("compare", home, project) as session:
         return paired(session, a, b, confidence=confidence)
+
+
+def approve(
+    run: str, reason: str, *, is_refused: bool = False, home: Path | str | None = None, project: str = "default"
+) -> Decided:
+    """Release what a run made though its gate said no or its recipe waits for a person, or refuse it."""
+    from tunesmith.lifecycle.approve import approve as decide
+
+    with _open("approve", home, project) as session:
+        return decide(session, run, reason, is_refused=is_refused)
+
+
+def rollback(reference: str, reason: str, *, home: Path | str | None = None, project: str = "default") -> RolledBack:
+    """Move ``name@alias`` back to the version it stood on before."""
+    from tunesmith.lifecycle.approve import rollback as move_back
+
+    with _open("rollback", home, project) as session:
+        return move_back(session, reference, reason)
+
+
+def users(*, home: Path | str | None = None, project: str = "default") -> list[User]:
+    """Every user of the project with what is known of its keys."""
+    from tunesmith.store import access
+
+    with _open("users", home, project) as session:
+        return access.users(session.ledger.engine, session.ledger.project)
+
+
+def add_user(name: str, role: Role, *, home: Path | str | None = None, project: str = "default") -> User:
+    """A new user of the project."""
+    from tunesmith.store import access
+
+    with _open("add_user", home, project) as session:
+        return access.add_user(session.ledger.engine, session.ledger.project, session.actor, name, role)
+
+
+def disable_user(name: str, *, home: Path | str | None = None, project: str = "default") -> User:
+    """Take a user's rights and revoke its keys."""
+    from tunesmith.store import access
+
+    with _open("disable_user", home, project) as session:
+        return access.disable_user(session.ledger.engine, session.ledger.project, session.actor, name)
+
+
+def make_key(
+    user: str, expires: datetime | None = None, *, home: Path | str | None = None, project: str = "default"
+) -> NewKey:
+    """A new key of a user: this is the only time that it is told."""
+    from tunesmith.store import access
+
+    with _open("make_key", home, project) as session:
+        return access.make_key(session.ledger.engine, session.ledger.project, session.actor, user, expires)
+
+
+def revoke_key(key_id: str, *, home: Path | str | None = None, project: str = "default") -> Key:
+    """Let a key count no more."""
+    from tunesmith.store import access
+
+    with _open("revoke_key", home, project) as session:
+        return access.revoke_key(session.ledger.engine, session.ledger.project, session.actor, key_id)
+
+
+def audit_entries(
+    *,
+    last: int | None = None,
+    target: str | None = None,
+    action: str | None = None,
+    home: Path | str | None = None,
+    project: str = "default",
+) -> list[Entry]:
+    """Who did what, the oldest first: the last so many, of one target, of one action."""
+    from tunesmith.store import audit
+
+    with _open("audit_entries", home, project) as session:
+        return audit.entries(session.ledger.engine, session.ledger.project, last=last, target=target, action=action)
+
+
+def audit_verify(*, home: Path | str | None = None, project: str = "default") -> Verified:
+    """Whether the audit chain is as it was written, and every place where it is not."""
+    from tunesmith.store.verify_audit import verify
+
+    with _open("audit_verify", home, project) as session:
+        return verify(session.ledger.engine, session.ledger.project)
+
+
+def audit_anchor(reason: str, *, home: Path | str | None = None, project: str = "default") -> Entry:
+    """Anchor the chain as it stands now, after a backup was brought back or a second place was named; audited."""
+    from tunesmith.lifecycle.approve import anchor_again
+
+    with _open("audit_anchor", home, project) as session:
+        return anchor_again(session, reason)
 
 
 def doctor(*, home: Path | str | None = None, is_deep: bool = False) -> list[Check]:
@@ -374,7 +507,7 @@ def demo(
 
     recipe = load_recipe(copy_example(Path(folder)))
     chosen = demo_home(folder, home)
-    with open_session(chosen, project, listener, cancel) as session:
+    with _open("demo", chosen, project, listener, cancel) as session:
         planned = plan_in(session, recipe)
         if on_plan is not None:
             on_plan(planned)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import RenderableType
@@ -65,9 +65,10 @@ def _list(screen: Screen) -> None:
         measured = "–" if one.value is None else f"{one.metric} {figures.interval(score)}"
         created = one.created[:16].replace("T", " ")
         aliases = ", ".join(one.aliases) or "–"
-        shown.add_row(
-            one.name, str(one.version), aliases, verdict(one.verdict or "–"), measured, one.run or "–", created
-        )
+        told = verdict(one.verdict or "–")
+        if one.approval is not None and one.approval["kind"] == "exception":
+            told = Text.assemble(told, (" by exception", "bold red"))
+        shown.add_row(one.name, str(one.version), aliases, told, measured, one.run or "–", created)
     nothing = Text(f"no model is released yet; {screen.command('run', 'recipe.yaml')} releases one")
     screen.result([one.to_dict() for one in found], shown if found else nothing)
 
@@ -93,10 +94,18 @@ def _head(card: ModelCard) -> list[RenderableType]:
     return [
         Text.assemble((figures.shown(card.reference), "bold"), f"  {card.task}: {answers} · {released}"),
         _line("verdict", verdict((version or {}).get("verdict") or card.gate.get("verdict") or "not evaluated")),
+        *_approval(version),
         _line("base", f"{figures.shown(base['name'])}{size}"),
+        *(_line("", f"pre-trained on with {figures.count(one['rows'], 'text')}") for one in base.get("adapted", ())),
         _line("trained", f"{how}, seed {card.lineage['seed']}, {trained['precision']}"),
         _line("size", f"{figures.size(card.size_bytes)} on disk"),
     ]
+
+
+def _approval(version: Mapping[str, Any] | None) -> list[RenderableType]:
+    word = (version or {}).get("approval")
+    style = "bold red" if word and word["kind"] == "exception" else ""
+    return [_line("released", Text(figures.shown(word["words"], 300), style))] if word else []
 
 
 def _data(card: ModelCard) -> list[RenderableType]:

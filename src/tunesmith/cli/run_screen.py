@@ -28,6 +28,10 @@ def shown(result: RunResult, screen: Screen) -> list[RenderableType]:
     lines.append(Text(f"report   {result.report}"))
     lines.append(Text.assemble("model    ", (result.model or "–", "bold")))
     lines.append(_verdict(result))
+    if result.status in ("waiting", "denied"):
+        decide = screen.command("approve", result.run, "--reason", "TEXT")
+        who = "releases it" if result.status == "waiting" else "releases it all the same, by exception"
+        lines.append(Text.assemble("approve  ", (decide, "bold"), f"  an approver {who}"))
     if result.model is not None:
         next_one = screen.command("predict", result.model, "yours.csv", "--out", "answers.csv")
         lines.append(Text.assemble("next     ", (next_one, "bold")))
@@ -64,8 +68,12 @@ def _checks(result: RunResult) -> list[Text]:
 
 
 def _verdict(result: RunResult) -> Text:
-    if result.status == "denied":
+    if result.approval is not None:
+        ending = f": {result.approval['words']}"
+    elif result.status == "denied":
         ending = ": not released, the gate said no"
+    elif result.status == "waiting":
+        ending = ": waiting for approval by another"
     elif result.model is not None and not result.model.startswith("run:"):
         ending = f": released as {result.model}"
     else:

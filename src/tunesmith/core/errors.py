@@ -67,6 +67,10 @@ class Denied(TunesmithError):
     exit_code = 3
 
 
+class Unauthenticated(Denied):
+    """Whoever asks showed no key, or none that counts."""
+
+
 class Interrupted(TunesmithError):
     """The work was stopped from outside and can be resumed."""
 
@@ -75,7 +79,17 @@ class Interrupted(TunesmithError):
 
 _KINDS: dict[str, type[TunesmithError]] = {
     kind.__name__: kind
-    for kind in (TunesmithError, RecipeError, DataError, ModelError, StoreError, StepError, Denied, Interrupted)
+    for kind in (
+        TunesmithError,
+        RecipeError,
+        DataError,
+        ModelError,
+        StoreError,
+        StepError,
+        Denied,
+        Unauthenticated,
+        Interrupted,
+    )
 }
 
 

@@ -1,16 +1,26 @@
-"""The release decision: a model whose gate is passed gets a version and the recipe's alias, any other gets neither."""
+"""The release decision: a model that its gate, and where asked for a person, let pass gets a version and the alias."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
+from sqlalchemy import Connection
+
+from tunesmith.core.actor import Actor
 from tunesmith.core.artifact import Artifact
-from tunesmith.store.ledger import Ledger
+from tunesmith.lifecycle.session import Session
+from tunesmith.store import approvals, audit, registry
+from tunesmith.store.approvals import Approval
+from tunesmith.store.database import writing
+from tunesmith.store.paths import slug
+
+Needed = Literal["none", "required"]
 
 
 @dataclass(frozen=True)
 class Release:
-    """What the gate allowed."""
+    """What was decided."""
 
     is_released: bool
     verdict: str
@@ -18,23 +28,69 @@ class Release:
     name: str
     version: int | None = None
     alias: str | None = None
+    """None where the alias was moved on, or back, after this run had released."""
+    is_waiting: bool = False
+    """The gate is passed, and the recipe asks for a person's word."""
+    approval: Approval | None = None
+    """The last word of a person on this model, where there is one."""
 
     @property
     def reference(self) -> str | None:
-        """How the model is named from now on: ``name@alias``."""
-        return f"{self.name}@{self.alias}" if self.is_released else None
+        """How the model is named from now on: ``name@alias``, or ``name@version``."""
+        return f"{self.name}@{self.alias or self.version}" if self.is_released else None
+
+    @property
+    def status(self) -> Literal["done", "waiting", "denied"]:
+        """How the run stands."""
+        return "done" if self.is_released else "waiting" if self.is_waiting else "denied"
 
 
-def release(ledger: Ledger, name: str, alias: str, run_id: str, model: Artifact, report: Artifact) -> Release:
-    """Register the model under its name and move the alias to it, if the gate was passed.
+def release(
+    session: Session, name: str, alias: str, run_id: str, model: Artifact, report: Artifact, needed: Needed = "none"
+) -> Release:
+    """Register the model under its name and move the alias to it, where gate and people allow it.
 
-    The same bytes never get a second version: running a recipe again leaves the registry as it is.
+    All of it in one transaction with its audit entry. The same bytes never get a second version: running a recipe
+    again leaves the registry as it is.
     """
-    gate = report.facts["gate"]
-    if not gate["passed"]:
-        return Release(False, gate["verdict"], name)
-    known = [one for one in ledger.models() if one.name == name and one.digest == model.digest]
-    version = known[-1].version if known else ledger.register_version(name, model.digest, run_id, gate["verdict"])
-    if not any(alias in one.aliases for one in known):
-        ledger.set_alias(name, alias, version)
-    return Release(True, gate["verdict"], name, version, alias)
+    gate, project = report.facts["gate"], session.ledger.project
+    verdict: str = gate["verdict"]
+    with writing(session.ledger.engine) as connection:
+        audit.lock(connection, project)
+        word = approvals.latest(connection, project, run_id, model.digest)
+        if word is not None and word.decision == "refused":
+            return Release(False, verdict, name, approval=word)
+        if not gate["passed"] and word is None:
+            return Release(False, verdict, name)
+        if needed == "required" and word is None:
+            return Release(False, verdict, name, is_waiting=True)
+        return put_out(connection, project, session.actor, name, alias, run_id, model.digest, verdict, word)
+
+
+def put_out(
+    connection: Connection,
+    project: str,
+    actor: Actor,
+    name: str,
+    alias: str,
+    run_id: str,
+    digest: str,
+    verdict: str | None,
+    word: Approval | None,
+) -> Release:
+    """Give a model its version and the alias, in the caller's transaction.
+
+    A run releases once: going on with it later does not take the alias from what was released, or rolled back, since.
+    """
+    version = registry.register(connection, project, slug(name, "model name"), digest, run_id, verdict)
+    found = registry.find_version(connection, project, name, version)
+    moves = registry.moves_of(connection, project, name)
+    was_here = found.run_id == run_id and any((one.alias, one.version) == (alias, version) for one in moves)
+    is_here = alias in found.aliases
+    if not is_here and not was_here:
+        previous = registry.set_alias(connection, project, name, alias, version)
+        details: dict[str, Any] = {"version": version, "previous": previous, "model": digest, "run": run_id}
+        details |= {"verdict": verdict, "approval": word.words if word else None}
+        audit.append(connection, project, actor, "release", f"{name}@{alias}", details)
+        is_here = True
+    return Release(True, verdict or "", name, version, alias if is_here else None, approval=word)

@@ -37,8 +37,8 @@ class RunResult:
 
     run: str
     status: str
-    """done: released, or evaluated where that was all that was asked; waiting: for a person's word; denied: the gate, or
-    a person, said no."""
+    """done: released, or evaluated where that was all that was asked; waiting: for a person's word; denied: by the gate
+    or a person."""
     verdict: str
     metrics: Mapping[str, Any]
     baselines: Mapping[str, Any]
@@ -243,7 +243,7 @@ def tell_decision(session: Session, recipe: AnyRecipe, run_id: str, released: Re
     folder = session.workspace.run_folder(run_id)
     try:
         outcome = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        told = {"status": released.status, "model": released.reference or f"run:{run_id}"}
+        told: dict[str, Any] = {"status": released.status, "model": released.reference or f"run:{run_id}"}
         told["approval"] = released.approval.to_dict() if released.approval else None
         write_json(folder / RESULT, outcome | told)
         store = ArtifactStore(session.workspace, session.ledger)

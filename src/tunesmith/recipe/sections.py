@@ -118,6 +118,9 @@ class ServeSection(Config):
     alias: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "production"
     """The alias that moves to the newest released version: small letters, digits, `_`, `.`, `-`.
     Default: production."""
+    approval: Literal["none", "required"] = "none"
+    """Whether a person releases it: `required` lets a model that passed its gate wait for `tunesmith approve RUN`, by
+    somebody else than who ran it. Default: none, the gate releases."""
 
 
 class AnyRecipe(Config, ABC):

@@ -33,7 +33,7 @@ class RunView:
     created: str
     """UTC, ISO 8601."""
     status: str
-    """done or denied."""
+    """done, waiting or denied."""
     reference: str | None
     """``name@alias`` where the model was released."""
     version: int | None
@@ -67,5 +67,7 @@ class RunView:
     """Split → its Parquet file: the rows that a removed row repeats are found there."""
     made: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """Step → output → its facts, of every step of the run; a section of the report is shown where its step is there."""
+    approval: Mapping[str, Any] | None = None
+    """The last word of a person on the model: kind, decision, by, reason."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """``step/output`` → the folder of that artifact."""

@@ -182,6 +182,8 @@ MODEL_VERSIONS = Table(
     Column("verdict", String),
     Column("created", UtcDateTime, nullable=False),
     ForeignKeyConstraint(["project_id", "digest"], ["artifacts.project_id", "artifacts.digest"]),
+    # The same bytes never get a second number under a name.
+    Index(None, "project_id", "name", "digest", unique=True),
 )
 
 ALIASES = Table(
@@ -249,6 +251,7 @@ AUDIT = Table(
     Column("details", String, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("digest", String(64), nullable=False),
+    Index(None, "project_id", "target"),
 )
 
 APPROVALS = Table(
@@ -257,6 +260,8 @@ APPROVALS = Table(
     Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
     Column("project_id", String(128), ForeignKey("projects.id"), nullable=False),
     Column("run_id", String(128), nullable=False),
+    # The model that was looked at: an approval says nothing of what the run makes later.
+    Column("model_digest", String(64), nullable=False),
     # exception: the gate said no; release: the recipe asks for a name.
     Column("kind", String(16), nullable=False),
     Column("decision", String(16), nullable=False),

@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import stat
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,14 +14,17 @@ from pathlib import Path
 
 from tunesmith.core.errors import StoreError
 from tunesmith.store.blobs import Blobs
-from tunesmith.store.files import collect_orphans, make_folder, reported, write_bytes
+from tunesmith.store.files import collect_orphans, make_folder, write_bytes
 from tunesmith.store.locks import locked
 from tunesmith.store.paths import confined, slug
+from tunesmith.store.secret_files import kept_secret
 
 HOME_VARIABLE = "TUNESMITH_HOME"
+LEDGER_VARIABLE = "TUNESMITH_LEDGER"
+"""Names the ledger's SQLAlchemy URL where it is not the workspace's own file. It may hold a password, so it is no
+option: those are seen in the list of processes."""
 DEFAULT_FOLDER = ".tunesmith"
 DEFAULT_PROJECT = "default"
-KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,13 @@ class Workspace:
 
     @property
     def ledger_url(self) -> str:
-        """The SQLAlchemy URL of the workspace's own ledger."""
+        """The SQLAlchemy URL of the ledger: ``TUNESMITH_LEDGER``, else the workspace's own file."""
         from sqlalchemy import URL
 
-        return URL.create("sqlite", database=str(self.root / "ledger.db")).render_as_string()
+        return (
+            os.environ.get(LEDGER_VARIABLE)
+            or URL.create("sqlite", database=str(self.root / "ledger.db")).render_as_string()
+        )
 
     @property
     def folder(self) -> Path:
@@ -90,27 +94,7 @@ class Workspace:
     def subject_key(self) -> bytes:
         """The project's secret for hashing subjects: made once, the same for ever, readable by its owner alone."""
         path = confined(self.folder, "subject.key")
-        if not path.exists():
-            with self.lock(self.folder / "subject.key.lock"):
-                if not path.exists():
-                    write_bytes(path, secrets.token_bytes(KEY_BYTES), mode=0o600)
-        with reported("cannot read", path):
-            mode, key = stat.S_IMODE(path.stat().st_mode), path.read_bytes()
-        if mode & 0o077:
-            raise StoreError(
-                "other users can read the key that hides the subjects",
-                seen=f"{path} has mode {mode:04o}",
-                allowed="0600",
-                next=f"chmod 600 {path}",
-            )
-        if len(key) != KEY_BYTES:
-            raise StoreError(
-                "the key that hides the subjects is damaged",
-                seen=f"{len(key)} bytes in {path}",
-                allowed=f"{KEY_BYTES} bytes",
-                next="bring the file back from a backup; a new key would give every subject a new name",
-            )
-        return key
+        return kept_secret(path, "hides the subjects", "a new key would give every subject a new name")
 
     def collect_orphans(self) -> list[Path]:
         """Delete what killed processes left unfinished anywhere in the workspace, and return the paths."""

@@ -34,19 +34,19 @@ def test_only_what_passed_the_gate_is_released_and_never_twice(tmp_path: Path) -
     with open_session(tmp_path / "home") as session:
         session.ledger.start_run("r1", "desk", "classify", "ab" * 32)
         first, second = trained(session, tmp_path, "one"), trained(session, tmp_path, "two", batch=12)
-        denied = release(session.ledger, "desk", "production", "r1", first, verdict(False))
+        denied = release(session, "desk", "production", "r1", first, verdict(False))
         assert (denied.is_released, denied.reference, denied.verdict) == (False, None, "not shown")
         assert session.ledger.models() == []
 
-        out = release(session.ledger, "desk", "production", "r1", first, verdict(True))
+        out = release(session, "desk", "production", "r1", first, verdict(True))
         assert (out.reference, out.version) == ("desk@production", 1)
-        assert release(session.ledger, "desk", "production", "r1", first, verdict(True)).version == 1
+        assert release(session, "desk", "production", "r1", first, verdict(True)).version == 1
         assert find_model(session, "desk@production").digest == first.digest
-        assert release(session.ledger, "desk", "production", "r1", second, verdict(True)).version == 2
+        assert release(session, "desk", "production", "r1", second, verdict(True)).version == 2
         assert find_model(session, "desk@production").digest == second.digest
         assert find_model(session, "desk@1").digest == first.digest
         assert find_model(session, "desk").digest == second.digest, "a bare name is the newest version"
-        release(session.ledger, "desk", "production", "r1", second, verdict(False))
+        release(session, "desk", "production", "r1", second, verdict(False))
         assert find_model(session, "desk@production").digest == second.digest
 
         session.ledger.end_run("r1", "done", verdict="better", model_digest=first.digest)
@@ -62,7 +62,7 @@ def test_only_what_passed_the_gate_is_released_and_never_twice(tmp_path: Path) -
 def test_an_opened_model_answers_in_order(tmp_path: Path) -> None:
     with open_session(tmp_path / "home") as session:
         session.ledger.start_run("r1", "desk", "classify", "ab" * 32)
-        release(session.ledger, "desk", "production", "r1", trained(session, tmp_path, "one"), verdict(True))
+        release(session, "desk", "production", "r1", trained(session, tmp_path, "one"), verdict(True))
         model = open_model(session, "desk@production")
         texts, _ = tiny.sentences(9)
         together = model.predict(texts)

@@ -104,9 +104,19 @@ def _headline(view: RunView) -> str:
 
 
 def _release(view: RunView) -> tuple[str, str]:
+    word = view.approval
     if view.reference is not None:
         version = "" if view.version is None else f", version {view.version}"
-        return f"Released as {view.reference}{version}", "released"
+        if word is None:
+            return f"Released as {view.reference}{version}", "released"
+        who = f"{word['by']}: {wording.excerpt(word['reason'])}"
+        if word["kind"] == "exception":
+            return f"Released by exception as {view.reference}{version}, against the gate, by {who}", "denied"
+        return f"Released as {view.reference}{version}, approved by {who}", "released"
+    if word is not None and word["decision"] == "refused":
+        return f"Not released: refused by {word['by']}: {wording.excerpt(word['reason'])}", "denied"
+    if view.status == "waiting":
+        return f"Waiting for approval: tunesmith approve {view.run_id} --reason TEXT", "open"
     if view.status == "denied":
         return "Not released: the gate denied it", "denied"
     return "Not released: this run was asked to evaluate only", "open"

@@ -30,6 +30,13 @@ def _access() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_audit_project_id")),
         sa.PrimaryKeyConstraint("project_id", "sequence", name=op.f("pk_audit")),
     )
+    op.create_index(op.f("ix_audit_project_id_target"), "audit", ["project_id", "target"])
+    op.create_index(
+        op.f("ix_model_versions_project_id_name_digest"),
+        "model_versions",
+        ["project_id", "name", "digest"],
+        unique=True,
+    )
     op.create_table(
         "users",
         sa.Column("project_id", sa.String(length=128), nullable=False),
@@ -62,6 +69,7 @@ def _access() -> None:
         sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("project_id", sa.String(length=128), nullable=False),
         sa.Column("run_id", sa.String(length=128), nullable=False),
+        sa.Column("model_digest", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("decision", sa.String(length=16), nullable=False),
         sa.Column("by", sa.String(length=200), nullable=False),

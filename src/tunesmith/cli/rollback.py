@@ -1,0 +1,26 @@
+"""``tunesmith rollback``: an alias goes back to the version it stood on before."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from tunesmith.cli.approve import Reason
+from tunesmith.cli.screen import Screen
+from tunesmith.cli.verb import verb
+
+
+@verb
+def rollback(
+    screen: Screen,
+    model: Annotated[str, typer.Argument(help="The alias: name@alias.", metavar="NAME@ALIAS")],
+    reason: Reason,
+) -> None:
+    """Move an alias back to the version it stood on before; a second time goes back one more."""
+    from tunesmith import api
+
+    made = api.rollback(model, reason, **screen.where)
+    words = Text.assemble((f"{made.name}@{made.alias}", "bold"), f" stands on version {made.version}, was {made.was}")
+    screen.result(made.to_dict(), words)
