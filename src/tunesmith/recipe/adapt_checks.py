@@ -66,7 +66,7 @@ def _text_source(recipe: Recipe, index: int, source: Any) -> Iterator[Problem]:
             seen=", ".join(source.columns),
             next="leave `sources` out of the phases, which then read the training rows of every source",
         )
-    if "text" not in source.columns:
+    if source.columns and "text" not in source.columns:
         yield Problem(
             (*path, "columns"),
             f"the source `{source.name}` gives texts alone, and none of its columns is the text",

@@ -36,9 +36,9 @@ class AdaptPhase(Phase):
     """Which weights learn. Default: all of them, as Gururangan et al. 2020 adapt to a domain; of what is trained beside
     the encoder, the layer that guesses, nothing stays."""
     sources: tuple[str, ...] | None = None
-    """The sources whose training rows are read, by their names. A source named here whose `columns` map no label is
-    read by such phases alone; it must map `text`, and of `data` it gets privacy, cleaning, noise, language and
-    contamination. Null: all."""
+    """The sources whose training rows are read, by their names. A source named here whose `columns` map no label, or
+    of `kind: text`, is read by such phases alone; it must give `text`, and of `data` it gets privacy, cleaning, noise,
+    language and contamination. A text that a labelled row has too counts as that row's. Null: all."""
     max_tokens: Annotated[int, Field(ge=8, strict=True)] | None = None
     """Most tokens of a row, 8 or more; null: as many as the model was made to read."""
     length_policy: TokensPolicy | None = None

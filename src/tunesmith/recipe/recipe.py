@@ -223,13 +223,13 @@ class Recipe(AnyRecipe):
     @property
     def text_sources(self) -> tuple[str, ...]:
         """The sources without labels, which such phases alone read: they are named by one, and their `columns` map no
-        label."""
+        label, or they are files of text."""
         named = {name for phase in self.adapt_phases for name in phase.sources or ()}
         return tuple(
             one.name
             for one in self.data.sources
             if one.name in named
-            and one.columns
+            and (one.columns or one.kind == "text")
             and not any(left == "label" or left.startswith(LABEL_COLUMN) for left in one.columns)
         )
 
