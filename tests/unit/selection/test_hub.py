@@ -60,7 +60,7 @@ def ask(home: Path, names: Sequence[str | tuple[str, str]], url: str = "", **env
 
 
 def test_a_model_is_fetched_once_and_known_by_its_commit(hub: hub_server.FakeHub, tmp_path: Path) -> None:
-    names = [NAME, NAME, f"{NAME}@v1", f"{NAME}@{FIRST}", (NAME, FIRST)]
+    names: list[Any] = [NAME, NAME, f"{NAME}@v1", f"{NAME}@{FIRST}", (NAME, FIRST)]
     newest, again, tagged, named, held = ask(tmp_path / "home", names, hub.url)
     assert newest == again
     assert (newest["commit"], newest["files"]) == (SECOND, sorted([*FILES, "chat_template.jinja"]))
