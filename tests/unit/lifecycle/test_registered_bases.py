@@ -62,7 +62,7 @@ def base_key(session: Session, told: Any) -> str:
     return runner.keys_of(flow_of(told, runner.store).specs)["base"]
 
 
-def test_it_is_known_by_its_bytes_and_its_lineage_is_on_record(tmp_path: Path) -> None:
+def test_it_is_known_by_its_bytes_and_by_no_alias(tmp_path: Path) -> None:
     with open_session(tmp_path / "home") as session:
         base = pinned(session)
         first, second = (trained(session, base, tmp_path, name, batch=size) for name, size in (("one", 8), ("two", 12)))
@@ -80,6 +80,13 @@ def test_it_is_known_by_its_bytes_and_its_lineage_is_on_record(tmp_path: Path) -
         moved = base_key(session, recipe(tmp_path, "desk@production"))
         assert moved != by_alias and moved == base_key(session, recipe(tmp_path, "desk@2"))
 
+
+@pytest.mark.slow  # a child process that loads torch and adds the adapter in
+def test_its_lineage_is_on_record(tmp_path: Path) -> None:
+    with open_session(tmp_path / "home") as session:
+        base, ledger = pinned(session), session.ledger
+        first = trained(session, base, tmp_path, "one")
+        ledger.register_version("desk", first.digest, None, "better")
         runner = runner_of(session)
         specs = flow_of(recipe(tmp_path, "desk@1"), runner.store).specs
         assert [spec.name for spec in known_when_planning(specs) if spec.kind == "registered"] == ["base"]
