@@ -103,6 +103,17 @@ def write_encoder(family: Family, folder: Path, seed: int = 0, **changes: Any) -
     torch.random.set_rng_state(state)
 
 
+def write_masked_encoder(family: Family, folder: Path) -> Path:
+    """Write such a folder, its tokenizer with a mask token, and return it."""
+    import tokenizers
+
+    tokenizer = tokenizers.Tokenizer.from_file(str(encoder(family) / "tokenizer.json"))
+    tokenizer.add_special_tokens(["[MASK]"])
+    write_encoder(family, folder, vocab_size=tokenizer.get_vocab_size())
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
 @functools.cache
 def decoder(family: Decoder = "llama") -> Path:
     """A Hugging Face folder of a decoder of that family; made once a session."""

@@ -200,23 +200,12 @@ def test_what_does_not_go_with_an_encoder_decoder_is_refused(seq2seq: Any, tmp_p
         run(seq2seq, tmp_path / "b", packing=True)
 
 
-def with_mask(family: tiny.Family, folder: Path) -> Path:
-    """A tiny encoder whose tokenizer has a mask token."""
-    import tokenizers
-
-    tokenizer = tokenizers.Tokenizer.from_file(str(tiny.encoder(family) / "tokenizer.json"))
-    tokenizer.add_special_tokens(["[MASK]"])
-    tiny.write_encoder(family, folder, vocab_size=tokenizer.get_vocab_size())
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
-
-
 @pytest.mark.parametrize("family", tiny.FAMILIES)
 def test_an_encoder_reads_on(family: tiny.Family, tmp_path: Path) -> None:
     """It becomes a base of the same kind, and guesses better what is hidden from it."""
     from tunesmith.models.templates.vocabulary import Vocabulary
 
-    base = tiny.base(family, with_mask(family, tmp_path / "encoder"))
+    base = tiny.base(family, tiny.write_masked_encoder(family, tmp_path / "encoder"))
     vocabulary = Vocabulary.open(base.path / "files")
     rows = {
         name: [

@@ -71,7 +71,7 @@ def _phase(name: str, made: Mapping[str, Mapping[str, Any]], history: Path) -> A
         words=_words(facts),
         loss=curve_chart(losses, label=label, best=None if best is None else (best, facts["best"])),
         facts=(
-            ("Texts read", wording.count(facts["rows"])),
+            ("Rows of text", wording.count(facts["rows"])),
             ("Tokens", wording.count(facts["tokens"])),
             ("From", ", ".join(facts["sources"] or ["every source"])),
             ("Trained", str(facts["trainable"])),

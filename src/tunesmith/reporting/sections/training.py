@@ -93,9 +93,9 @@ def _facts(
 
 
 def _adapted(base: Mapping[str, Any]) -> str:
-    """The texts that the base was pre-trained on with, where it was."""
-    read = sum(one["rows"] for one in base.get("adapted", ()))
-    return f", pre-trained on with {wording.counted(read, 'text')}" if read else ""
+    """The rows of text that the base was pre-trained on with, phase by phase, where it was."""
+    read = [wording.count(one["rows"]) for one in base.get("adapted", ())]
+    return f", pre-trained on with {' and '.join(read)} rows of text" if read else ""
 
 
 def _cut(model: Mapping[str, Any]) -> str:
