@@ -22,6 +22,8 @@ ArtifactKind = Literal[
     "model",
     "history",
     "report",
+    "reference",
+    "explanation",
 ]
 
 

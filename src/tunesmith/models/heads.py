@@ -30,6 +30,11 @@ class Head(nn.Module):
 
     def forward(self, features_BD: Tensor, mix: Tensor | None = None) -> Tensor:
         """Logits (B, C) in float32; ``mix`` (B, B) makes each row's vector a weighted mean of the batch's."""
+        logits_BC: Tensor = self.linear(self.before_last(features_BD, mix))
+        return logits_BC
+
+    def before_last(self, features_BD: Tensor, mix: Tensor | None = None) -> Tensor:
+        """What enters the last linear layer (B, D)."""
         features_BD = features_BD.float()
         if self.is_normalized:
             # A unit vector has entries of size 1/sqrt(D); scaled back, the linear layer learns at the usual rates.
@@ -37,8 +42,8 @@ class Head(nn.Module):
         if mix is not None:
             with torch.autocast(features_BD.device.type, enabled=False):
                 features_BD = mix @ features_BD
-        logits_BC: Tensor = self.linear(self.layers(self.dropout(features_BD)))
-        return logits_BC
+        inputs_BD: Tensor = self.layers(self.dropout(features_BD))
+        return inputs_BD
 
 
 class FeatureNetwork(nn.Module):

@@ -20,6 +20,19 @@ class Tokens:
     """Tokens that did not fit."""
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """The tokens that are read of one text, and where they stand in it."""
+
+    ids: list[int]
+    spans: list[tuple[int, int]]
+    """First character of each, and behind its last; (0, 0) for what the tokenizer adds."""
+    is_special: list[bool]
+    """Whether the tokenizer added it, or it stands for a text without any."""
+    num_cut: int = 0
+    """Tokens that did not fit."""
+
+
 class Tokenizer:
     """Ids of texts, special tokens included, cut to ``max_tokens`` with the cut counted.
 
@@ -53,6 +66,14 @@ class Tokenizer:
         """The number of ids."""
         return int(self._fast.get_vocab_size(with_added_tokens=True))
 
+    def id_of(self, names: Sequence[str]) -> int | None:
+        """The id of the first of these tokens that there is."""
+        return next((found for name in names if (found := self._fast.token_to_id(name)) is not None), None)
+
+    def name_of(self, token: int) -> str:
+        """The token of an id."""
+        return str(self._fast.id_to_token(token) or token)
+
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text before any cut."""
         return [max(1, len(one.ids)) for one in self._fast.encode_batch_fast(list(texts))]
@@ -60,20 +81,40 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """The ids of each text.
 
-        The cut is made by the tokenizer itself, inside the special tokens, so [CLS] and [SEP] always stay.
+        The cut is made inside the special tokens, so [CLS] and [SEP] always stay; and here rather than by switching the
+        tokenizer's own on and off, which another thread would see.
         """
-        whole = self._fast.encode_batch_fast(list(texts))
-        too_long = [place for place, one in enumerate(whole) if len(one.ids) > self.max_tokens]
-        result = [Tokens(one.ids or [self._blank]) for one in whole]
-        if too_long:
-            self._fast.enable_truncation(self.max_tokens, direction=self.side)
-            try:
-                cut = self._fast.encode_batch_fast([texts[place] for place in too_long])
-            finally:
-                self._fast.no_truncation()
-            for place, one in zip(too_long, cut, strict=True):
-                result[place] = Tokens(one.ids, len(whole[place].ids) - len(one.ids))
-        return result
+        return [
+            Tokens([one.ids[place] for place in kept] or [self._blank], len(one.ids) - len(kept))
+            for one in self._fast.encode_batch_fast(list(texts))
+            for kept in [self._kept(one)]
+        ]
+
+    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """The ids of each text as ``encode`` gives them, with the characters that each stands for."""
+        return [self._pieces(one) for one in self._fast.encode_batch(list(texts))]
+
+    def _pieces(self, one: Any) -> Pieces:
+        if not one.ids:
+            return Pieces([self._blank], [(0, 0)], [True])
+        kept = self._kept(one)
+        ids, spans, mask = one.ids, one.offsets, one.special_tokens_mask
+        return Pieces(
+            [ids[place] for place in kept],
+            [spans[place] for place in kept],
+            [bool(mask[place]) for place in kept],
+            len(ids) - len(kept),
+        )
+
+    def _kept(self, one: Any) -> Sequence[int]:
+        """The places of an encoded text that are read."""
+        if len(one) <= self.max_tokens:
+            return range(len(one))
+        mask = one.special_tokens_mask
+        text = [place for place, is_special in enumerate(mask) if not is_special]
+        room = self.max_tokens - self._num_special
+        read = set(text[-room:] if self.side == "left" else text[:room])
+        return [place for place, is_special in enumerate(mask) if is_special or place in read]
 
 
 def _blank(config: Path) -> int:

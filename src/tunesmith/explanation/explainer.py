@@ -1,0 +1,59 @@
+"""A loaded model that explains its answers, by either method."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tunesmith.explanation.attribution import Attribution, Unit, names_of, predictor, target_places
+from tunesmith.explanation.config import ExplainConfig, Method
+from tunesmith.explanation.occlusion import occluded
+
+if TYPE_CHECKING:
+    from tunesmith.engines.transformers import TransformersEngine
+    from tunesmith.explanation.gradients import Gradients
+
+
+class Explainer:
+    """Explains the answers of an engine, which may answer others meanwhile."""
+
+    def __init__(self, engine: TransformersEngine, config: ExplainConfig | None = None) -> None:
+        self.config, self._engine = config or ExplainConfig(), engine
+        self.manifest = engine.manifest
+        self.predict = predictor(engine)
+        self._gradients: Gradients | None = None
+        self._lock = threading.Lock()
+
+    def attribute(
+        self, texts: Sequence[str], method: Method, targets: Sequence[int] | None = None, label: str | None = None
+    ) -> list[Attribution]:
+        """The words of each text, which is one as the model reads it, and what they add to its answer.
+
+        ``label`` names the label or target that is explained; without it, and without ``targets``, it is the likeliest
+        label or the first target. Raises: RecipeError for a label the model does not have, or where Captum is missing.
+        """
+        if not texts:
+            return []
+        if targets is None:
+            targets = target_places(self.manifest, self.predict(texts), label)
+        if method == "ig":
+            return self.gradients.attribute(texts, targets)
+        unit: Unit = "value" if self.manifest.task == "regress" else "probability"
+        return occluded(self.predict, texts, targets, names_of(self.manifest), unit, self.config.most_words)
+
+    @property
+    def gradients(self) -> Gradients:
+        """The network's gradients, made ready once."""
+        from tunesmith.explanation.gradients import Gradients
+
+        with self._lock:
+            if self._gradients is None:
+                engine = self._engine
+                self._gradients = Gradients(engine.manifest, engine.network, engine.tokenizer, self.config)
+            return self._gradients
+
+    @property
+    def baseline_name(self) -> str:
+        """The token that stands for no word."""
+        return self.gradients.baseline_name
