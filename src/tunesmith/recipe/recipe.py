@@ -33,6 +33,7 @@ from tunesmith.evaluation.measures_config import (
     RobustnessStageConfig,
 )
 from tunesmith.explanation.config import ExplainConfig, ExplainStageConfig
+from tunesmith.monitoring.config import DriftStageConfig, MonitorConfig, ReferenceConfig
 from tunesmith.recipe.adapt_phase import METHOD, AdaptPhase, is_adapting
 from tunesmith.recipe.sections import AnyRecipe, Gathered, ModelName, RowsSection, refused
 from tunesmith.selection.config import AUTO, SelectConfig
@@ -138,6 +139,8 @@ class Recipe(AnyRecipe):
     explain: Annotated[ExplainConfig | None, Gathered] = None
     """Which words speak for the answers to test rows, which training rows are behind them, and how far to trust that;
     `{}` turns it on with its defaults. Null: not explained."""
+    monitor: Annotated[MonitorConfig, Gathered] = MonitorConfig()
+    """How the released model is watched: which answers are kept, when an alert is given, who is told. Changes no run."""
 
     @model_validator(mode="before")
     @classmethod
@@ -357,6 +360,20 @@ class Recipe(AnyRecipe):
         """What the stage `cost` is given; None where nothing asks for it."""
         asked = self._gate_asks("cost") if self.evaluate.latency is None else self.evaluate.latency
         return CostStageConfig() if asked else None
+
+    def for_reference(self) -> ReferenceConfig:
+        """What the stage `reference` is given."""
+        return ReferenceConfig(task=self.task)
+
+    def for_drift(self, metric: str | None) -> DriftStageConfig:
+        """What the stage `drift` is given; ``metric``: the score that the release rested on."""
+        return DriftStageConfig(
+            task=self.task,
+            drift=self.monitor.drift,
+            min_labelled=self.monitor.feedback.min_rows,
+            metric=metric,
+            confidence=self.confidence,
+        )
 
     def for_evaluate(self) -> EvaluateStageConfig:
         """What the stage `evaluate` is given; a recipe without a gate gets the task's."""
