@@ -14,6 +14,7 @@ from tunesmith.core.engine import GenerationOptions
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.events import Listener
 from tunesmith.core.tasks import HEAD_TASKS
+from tunesmith.explanation.config import Method
 from tunesmith.governance.access import VERBS, require
 from tunesmith.lifecycle import model as models_of
 from tunesmith.lifecycle.language_model import Generation, LanguageModel
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tunesmith.lifecycle.approve import Decided, RolledBack
     from tunesmith.lifecycle.compare import ModelComparison
     from tunesmith.lifecycle.doctor import Check
+    from tunesmith.lifecycle.explain import Explained
     from tunesmith.lifecycle.export import Exported, Format
     from tunesmith.lifecycle.measure import Measurement
     from tunesmith.lifecycle.model_card import ModelCard
@@ -69,6 +71,7 @@ __all__ = [
     "disable_user",
     "doctor",
     "evaluate",
+    "explain",
     "export",
     "init",
     "load",
@@ -86,6 +89,7 @@ __all__ = [
     "run",
     "show_rows",
     "suggest",
+    "texts_to_explain",
     "train",
     "users",
 ]
@@ -345,6 +349,42 @@ def evaluate(
             learned=learned_texts(session, reference),
             confidence=confidence,
         )
+
+
+def explain(
+    reference: str,
+    texts: Sequence[str],
+    method: Method = "ig",
+    *,
+    label: str | None = None,
+    neighbours: int = 0,
+    home: Path | str | None = None,
+    project: str = "default",
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> list[Explained]:
+    """Each text with its answer, the words that speak for it or against it, and the training rows nearest to it."""
+    from tunesmith.lifecycle.explain import explain as explained
+
+    with open_session(home, project, listener, cancel) as session:
+        return explained(session, reference, texts, method, label=label, neighbours=neighbours)
+
+
+def texts_to_explain(
+    reference: str,
+    path: Path | str,
+    text_column: str | None = None,
+    *,
+    home: Path | str | None = None,
+    project: str = "default",
+) -> tuple[list[str], int]:
+    """The first texts of a file, from the column a model was trained on, and how many records are left out."""
+    from tunesmith.lifecycle.explain import texts_of
+    from tunesmith.lifecycle.reports import trained_columns
+
+    with open_session(home, project) as session:
+        models_of.find_model(session, reference)
+        return texts_of(Path(path), text_column, trained_columns(session, reference, "text"))
 
 
 def reveal(texts: Sequence[str], *, home: Path | str | None = None, project: str = "default") -> list[str]:

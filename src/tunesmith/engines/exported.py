@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,8 +21,9 @@ from tunesmith.core.errors import ModelError
 from tunesmith.engines.decoding import start_id
 from tunesmith.engines.generation import GenerationEngine
 from tunesmith.engines.writing import Writing, write
-from tunesmith.models.adapters import adapted_by
+from tunesmith.models.adapters import adapted_by, merged
 from tunesmith.models.causal import load_language
+from tunesmith.models.dtypes import Dtype, cast
 from tunesmith.models.language_card import card
 from tunesmith.models.language_folder import save_whole, weights_folder
 from tunesmith.models.language_manifest import LanguageManifest
@@ -46,20 +47,43 @@ class Compared:
     """The first difference that must not be; None where there is none."""
     num_tokens: int
     difference: float
+    """The largest difference of a logit to the source in the export's type, over the spread of all."""
     tolerance: float
+    rounding: float | None
+    """The same to the source as it was trained; None where both are float32."""
+    num_same: int
+    """Tokens of the answers of the source as it was trained that are the export's likeliest too."""
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """What the source wrote to a prompt."""
+
+    prompt: list[int]
+    ids: list[int]
+    logits_TV: Tensor
+
+
 def write_export(
-    model: Path, base: Path | None, out: Path, format: Literal["merged", "adapter"], measured: Sequence[str] = ()
+    model: Path,
+    base: Path | None,
+    out: Path,
+    format: Literal["merged", "adapter"],
+    measured: Sequence[str] = (),
+    dtype: Dtype = "float32",
 ) -> None:
-    """Write a MODEL folder's weights whole, or its adapter, with tokenizer, template and card."""
+    """Write a MODEL folder's weights whole, or its adapter, with tokenizer, template and card.
+
+    Raises: ModelError where a weight is larger than ``dtype`` can hold.
+    """
     manifest = LanguageManifest.read(model)
     template = own_template(model)
     assert template is not None  # GenerationEngine.open has refused it otherwise
     files = weights_folder(manifest, model, base)
     if format == "merged":
         engine = GenerationEngine.open(model, base)
+        cast(engine.module, dtype)
         save_whole(manifest, engine.module, files, template, out, ends=engine.ends)
         engine.close()
     else:
@@ -68,36 +92,78 @@ def write_export(
             if (files / name).is_file():
                 shutil.copyfile(files / name, out / name)
         template.write(out)
-    text = card(manifest, is_adapter=format == "adapter", measured=measured)
+    text = card(manifest, is_adapter=format == "adapter", measured=measured, dtype=dtype)
     (out / "README.md").write_text(text, encoding="utf-8")
 
 
-def compare(model: Path, base: Path | None, out: Path, conversations: Sequence[Conversation]) -> Compared:
+def compare(
+    model: Path, base: Path | None, out: Path, conversations: Sequence[Conversation], dtype: Dtype = "float32"
+) -> Compared:
     """The source's greedy answers, read by source and export: each token and logit of them side by side.
 
-    The source is the model as it was trained, its adapter beside the base's weights, and not what was written.
+    The source is the model as it was trained, its adapter beside the base's weights, and not what was written. Where
+    the export has another type, the source is merged, held against itself, and then rounded as the export was.
     """
     source = _source(model, base)
     refusals = source.refusals(conversations)
     readable = [one for one, why in zip(conversations, refusals, strict=True) if why is None]
     prompts = source.reader.prompt_ids(readable)
     exported = _exported(source, base, out)
-    problem = _template_problem(source, out, readable, prompts)
-    largest, num_tokens = 0.0, 0
-    for number, prompt in enumerate(prompts, 1):
-        ids = _greedy(source, prompt)
-        ours_TV, theirs_TV = (_logits(one, source, prompt, ids) for one in (source.module, exported))
-        difference = float((ours_TV - theirs_TV).abs().max() / ours_TV.std().clamp(min=1e-6))
-        largest, num_tokens = max(largest, difference), num_tokens + len(ids)
-        if not difference <= TOLERANCE:
-            problem = problem or f"prompt {number}: logits differ by {difference:.2g} of their spread"
-        problem = problem or _token_problem(number, ours_TV, theirs_TV)
+    found = _Differences(_dtype_problem(exported, out, dtype) or _template_problem(source, out, readable, prompts))
+    answers = [_answer(source, prompt) for prompt in prompts]
+    rounding, num_same = None, sum(len(one.ids) for one in answers)
+    if dtype == "float32":
+        for number, one in enumerate(answers, 1):
+            found.add(number, one.logits_TV, _logits(exported, source, one))
+    else:
+        rounding, num_same = _rounded(source, exported, answers, found)
     source.close()
     if not readable:
-        problem = "the template refuses every prompt"
+        found.problem = "the template refuses every prompt"
     num_refused = len(conversations) - len(readable)
     notes = [f"{num_refused} prompts that the template refuses were left out"] if num_refused else []
-    return Compared(problem, num_tokens, largest, TOLERANCE, notes)
+    num_tokens = sum(len(one.ids) for one in answers)
+    return Compared(found.problem, num_tokens, found.largest, TOLERANCE, rounding, num_same, notes)
+
+
+def _rounded(
+    source: GenerationEngine, exported: nn.Module, answers: Sequence[_Answered], found: _Differences
+) -> tuple[float, int]:
+    """Hold an export of another type against the source, rounded; how far it is from the source as it was trained."""
+    whole = merged(source.module) if hasattr(source.module, "merge_and_unload") else source.module
+    for number, one in enumerate(answers, 1):
+        found.add(number, one.logits_TV, _logits(whole, source, one))
+    kind: Any = exported.dtype
+    ours = dict(whole.named_parameters())
+    for name, weight in exported.named_parameters():
+        # Some families keep a few weights in float32 whatever the rest is in.
+        ours[name].data = ours[name].data.to(kind).to(weight.dtype)
+    largest, num_same = 0.0, 0
+    for number, one in enumerate(answers, 1):
+        theirs_TV = _logits(exported, source, one)
+        found.add(number, _logits(whole, source, one), theirs_TV)
+        largest = max(largest, _difference(one.logits_TV, theirs_TV))
+        num_same += sum(token == best for token, best in zip(one.ids, theirs_TV.argmax(-1).tolist(), strict=False))
+    return largest, num_same
+
+
+class _Differences:
+    """The largest difference so far, and the first that must not be."""
+
+    def __init__(self, problem: str | None) -> None:
+        self.problem, self.largest = problem, 0.0
+
+    def add(self, number: int, ours_TV: Tensor, theirs_TV: Tensor) -> None:
+        """Hold the logits of an answer against each other."""
+        difference = _difference(ours_TV, theirs_TV)
+        self.largest = max(self.largest, difference)
+        if not difference <= TOLERANCE:
+            self.problem = self.problem or f"prompt {number}: logits differ by {difference:.2g} of their spread"
+        self.problem = self.problem or _token_problem(number, ours_TV, theirs_TV)
+
+
+def _difference(ours_TV: Tensor, theirs_TV: Tensor) -> float:
+    return float((ours_TV - theirs_TV).abs().max() / ours_TV.std().clamp(min=1e-6))
 
 
 def _source(model: Path, base: Path | None) -> GenerationEngine:
@@ -113,7 +179,7 @@ def _source(model: Path, base: Path | None) -> GenerationEngine:
 
 
 def _exported(source: GenerationEngine, base: Path | None, out: Path) -> nn.Module:
-    """The export as anyone opens it."""
+    """The export as anyone opens it, in the type it was written in."""
     import peft
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
@@ -121,7 +187,11 @@ def _exported(source: GenerationEngine, base: Path | None, out: Path) -> nn.Modu
     files = base / "files" if is_adapter and base is not None else out
     auto: Any = AutoModelForSeq2SeqLM if source.reader.is_encoder_decoder else AutoModelForCausalLM
     module: nn.Module = auto.from_pretrained(
-        files, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        files,
+        dtype=torch.float32 if is_adapter else "auto",
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
     )
     if is_adapter:
         with warnings.catch_warnings():
@@ -129,6 +199,14 @@ def _exported(source: GenerationEngine, base: Path | None, out: Path) -> nn.Modu
             warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
             module = peft.PeftModel.from_pretrained(module, str(out), local_files_only=True, trust_remote_code=False)
     return module.eval()
+
+
+def _dtype_problem(exported: nn.Module, out: Path, dtype: Dtype) -> str | None:
+    """Where an export is opened in another type than it was to be written in."""
+    told = str(exported.dtype).removeprefix("torch.")
+    if told == dtype or (out / "adapter_config.json").is_file():
+        return None
+    return f"it is opened in {told} and not in {dtype}"
 
 
 def _template_problem(
@@ -153,17 +231,18 @@ def _template_problem(
     return None
 
 
-def _greedy(source: GenerationEngine, prompt: list[int]) -> list[int]:
+def _answer(source: GenerationEngine, prompt: list[int]) -> _Answered:
     kept, most = source.reader.room(prompt, NUM_TOKENS)
     writing = Writing(0, kept, most)
     for _ in write(source.module, [writing], GenerationOptions(NUM_TOKENS), source.ends, source.reader.text_of):
         pass
-    return writing.ids
+    answered = _Answered(kept, writing.ids, torch.empty(0))
+    return replace(answered, logits_TV=_logits(source.module, source, answered))
 
 
-def _logits(module: nn.Module, source: GenerationEngine, prompt: list[int], ids: list[int]) -> Tensor:
+def _logits(module: nn.Module, source: GenerationEngine, answered: _Answered) -> Tensor:
     """The logits (T + 1, V) that chose each token of an answer, and what comes after it."""
-    kept, _ = source.reader.room(prompt, NUM_TOKENS)
+    kept, ids = answered.prompt, answered.ids
     with torch.inference_mode():
         if source.reader.is_encoder_decoder:
             before = torch.tensor([[start_id(source.module), *ids]])

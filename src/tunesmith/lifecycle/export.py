@@ -18,8 +18,10 @@ from tunesmith.core.errors import ModelError, RecipeError, TunesmithError
 from tunesmith.lifecycle.model import base_path, find_model
 from tunesmith.lifecycle.reports import report_of, splits_of
 from tunesmith.lifecycle.session import Session
+from tunesmith.models.dtypes import DTYPES, Dtype, weights_dtype
 from tunesmith.models.language_manifest import LanguageManifest
 from tunesmith.models.manifests import read_manifest
+from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.store.files import publish_folder, reported, temporary_folder
 
 Format = Literal["merged", "adapter"]
@@ -36,16 +38,22 @@ class Exported:
     model: str
     out: str
     format: Format
+    dtype: Dtype
+    """In which the weights are written."""
     files: dict[str, int]
     """Bytes by name."""
     prompts: str
     """Where the prompts come from."""
     num_prompts: int
     num_tokens: int
-    """Tokens of the source's greedy answers; the export chose every one of them too."""
+    """Tokens of the source's greedy answers; source and export, in the same type, choose alike at every one."""
     difference: float
-    """The largest difference of a logit, over the spread of the source's logits."""
+    """The largest difference of a logit to the source in the same type, over the spread of the source's logits."""
     tolerance: float
+    rounding: float | None
+    """The same to the source as it was trained, in float32; None where the export is float32 too."""
+    num_same: int
+    """Of these tokens, those that are the likeliest of the source as it was trained and of the export."""
     notes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,14 +61,22 @@ class Exported:
         return asdict(self)
 
 
-def export(session: Session, reference: str, out: Path, format: Format = "merged") -> Exported:
+def export(
+    session: Session,
+    reference: str,
+    out: Path,
+    format: Format = "merged",
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+) -> Exported:
     """Write a model as a Hugging Face folder, or its adapter as PEFT's, and return how it was checked.
 
-    Raises: RecipeError for an output or a format that cannot be, ModelError where the export does not answer as the
-    source does; then nothing is left of it.
+    ``dtype`` is that of a merged model's weights, ``auto`` the one its base is kept in. Raises: RecipeError for an
+    output or a format that cannot be, ModelError where the export does not answer as the source does; then nothing is
+    left of it.
     """
     model = find_model(session, reference)
     manifest = _language(model, reference, format)
+    chosen, dtype_notes = _dtype(session, model, format, dtype)
     _check_out(out)
     where, prompts = _prompts(session, reference)
     base = base_path(session, model)
@@ -68,8 +84,8 @@ def export(session: Session, reference: str, out: Path, format: Format = "merged
 
     with temporary_folder(out.absolute().parent) as folder:
         made = folder / "export"
-        write_export(model.path, base, made, format, _measured(session, reference))
-        found = compare(model.path, base, made, prompts)
+        write_export(model.path, base, made, format, _measured(session, reference), chosen)
+        found = compare(model.path, base, made, prompts, chosen)
         if found.problem is not None:
             raise ModelError(
                 "the export does not answer as its source, so it was not kept",
@@ -87,14 +103,41 @@ def export(session: Session, reference: str, out: Path, format: Format = "merged
         model=reference,
         out=str(out),
         format=format,
+        dtype=chosen,
         files=_sizes(out),
         prompts=where,
         num_prompts=len(prompts),
         num_tokens=found.num_tokens,
         difference=found.difference,
         tolerance=found.tolerance,
-        notes=notes + found.notes,
+        rounding=found.rounding,
+        num_same=found.num_same,
+        notes=notes + dtype_notes + found.notes,
     )
+
+
+def _dtype(session: Session, model: Artifact, format: Format, asked: str) -> tuple[Dtype, list[str]]:
+    """The type that weights are written in, and what to know of it.
+
+    Raises: RecipeError for an adapter, which is written as it was trained.
+    """
+    if format == "adapter":
+        if asked not in ("auto", "float32"):
+            raise RecipeError(
+                "an adapter is written as it was trained",
+                seen=f"--dtype {asked}",
+                allowed="float32",
+                next="leave --dtype out, or write the whole model with --format merged",
+            )
+        return "float32", []
+    known = next((one for one in DTYPES if one == asked), None)
+    if known is not None:
+        return known, []
+    try:
+        base = ArtifactStore(session.workspace, session.ledger).load(model.facts["base"]["digest"])
+    except (TunesmithError, LookupError):
+        return "float32", ["the base is gone, so its type is not known: written as float32"]
+    return weights_dtype(base.path / "files"), []
 
 
 def _sizes(out: Path) -> dict[str, int]:

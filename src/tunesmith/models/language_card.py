@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from tunesmith.models.dtypes import Dtype
 from tunesmith.models.language_manifest import LanguageManifest
 
 PIPELINES = {"encoder": "fill-mask", "decoder": "text-generation", "encoder_decoder": "text2text-generation"}
@@ -17,8 +18,11 @@ USES = {
 }
 
 
-def card(manifest: LanguageManifest, *, is_adapter: bool, measured: Sequence[str] = ()) -> str:
-    """The card's text; ``measured`` are lines on how good the model was found to be."""
+def card(
+    manifest: LanguageManifest, *, is_adapter: bool, measured: Sequence[str] = (), dtype: Dtype = "float32"
+) -> str:
+    """The card's text; ``measured`` are lines on how good the model was found to be, ``dtype`` is that of its
+    weights."""
     base = manifest.base
     tag = PIPELINES[manifest.network]
     head = {"library_name": "peft" if is_adapter else "transformers", "pipeline_tag": tag, "tags": ["tunesmith"]}
@@ -37,6 +41,7 @@ def card(manifest: LanguageManifest, *, is_adapter: bool, measured: Sequence[str
         f"- Rows of up to {manifest.length.max_tokens:,} tokens, prompt and answer together; longer ones: "
         f"`{manifest.length.policy}`.",
         f"- Vocabulary: {manifest.num_vocabulary:,} embeddings; tokenizer.json `{manifest.tokenizer[:12]}`.",
+        f"- Weights: {dtype}" + ("." if dtype == "float32" else ", rounded from float32, in which it was measured."),
     ]
     if manifest.privacy is not None:
         lines.append("- Personal data was redacted or pseudonymised in every text before training.")

@@ -136,9 +136,20 @@ def save_whole(
 def generation_settings(files: Path, ends: Iterable[int] = ()) -> dict[str, Any]:
     """The base's generation_config.json with every id that ends an answer: its own, its tokenizer's and the
     template's."""
-    settings = read_json(files / "generation_config.json")
+    settings = read_json(files / "generation_config.json") or _of_config(files)
     known = end_ids(files) | set(ends)
     return {**settings, **({"eos_token_id": sorted(known) if len(known) > 1 else min(known)} if known else {})}
+
+
+def _of_config(files: Path) -> dict[str, Any]:
+    """What older folders say of generation in their config.json: beside a generation_config.json nobody reads it."""
+    from transformers import GenerationConfig
+
+    found = GenerationConfig.from_pretrained(
+        files, config_file_name="config.json", local_files_only=True, _from_model_config=True
+    )
+    told: dict[str, Any] = found.to_diff_dict()
+    return {name: value for name, value in told.items() if not name.startswith("_") and name != "transformers_version"}
 
 
 def end_ids(files: Path) -> frozenset[int]:

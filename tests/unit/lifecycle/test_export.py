@@ -25,6 +25,7 @@ from tunesmith.lifecycle.model import open_head, open_model
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.models.adapters import add_lora
 from tunesmith.models.causal import load_language
+from tunesmith.models.dtypes import Dtype, cast, weights_dtype
 from tunesmith.models.language_folder import save_language, save_merged
 from tunesmith.models.language_manifest import LanguageManifest
 from tunesmith.models.templates.template import choose
@@ -42,13 +43,23 @@ def keep(session: Session, name: str, folder: Path, facts: dict[str, Any]) -> Ar
     return store.save_step(name, f"content-{name}", name, folder, {name: (name, facts)}, made_by, ())[name]
 
 
-def trained(session: Session, folder: Path, family: str, *, is_merged: bool) -> str:
-    """A tiny language model with adapters that change its answers, kept and named as a run would."""
+def trained(
+    session: Session, folder: Path, family: str, *, is_merged: bool, dtype: Dtype = "float32", scale: float = 1.0
+) -> str:
+    """A tiny language model with adapters that change its answers, kept and named as a run would.
+
+    ``dtype`` is that of the base's weights, of which the token embeddings are made ``scale`` times larger.
+    """
     source = folder / "source"
     if family == "t5":
         tiny.write_seq2seq(source, initializer_factor=1.5)
     else:
         tiny.write_decoder(source, family, initializer_range=0.2)  # type: ignore[arg-type]
+    if dtype != "float32" or scale != 1.0:
+        whole: Any = load_language(source)
+        whole.get_input_embeddings().weight.data *= scale
+        cast(whole, dtype)
+        whole.save_pretrained(source)
     context = tiny.FakeContext(folder / "base")
     facts = dict(Base(BaseConfig(model=str(source), task="chat")).run({}, context)["base"])
     base = keep(session, "base", context.out, facts)
@@ -126,6 +137,53 @@ def test_merged_exports_answer_as_their_source(family: str, is_merged: bool, ses
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".tunesmith")], "nothing is left beside it"
 
 
+@pytest.mark.parametrize(
+    ("family", "is_merged", "dtype"),
+    [("llama", False, "bfloat16"), ("gpt2", True, "float16"), ("t5", False, "float16"), ("qwen2", False, "float16")],
+)
+def test_smaller_types_are_held_against_the_source_in_that_type(
+    family: str, is_merged: bool, dtype: Dtype, session: Session, tmp_path: Path
+) -> None:
+    reference = trained(session, tmp_path, family, is_merged=is_merged)
+    told = export(session, reference, tmp_path / "out", dtype=dtype)
+    assert told.dtype == dtype == weights_dtype(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["dtype"] == dtype
+    assert told.difference < 5e-5, "rounded alike, equal but for the rounding of a merge"
+    # Half a unit of bfloat16 is 2^-9 of a number, of float16 2^-12; the worst of some ten thousand logits, layers on.
+    assert told.rounding is not None and 1e-5 < told.rounding < (0.2 if dtype == "bfloat16" else 0.05)
+    assert 0.8 * told.num_tokens < told.num_same <= told.num_tokens
+    assert f"- Weights: {dtype}, rounded from float32" in (tmp_path / "out" / "README.md").read_text()
+    if not is_merged:
+        exact = export(session, reference, tmp_path / "whole", dtype="float32")
+        assert (exact.dtype, exact.rounding, exact.num_same) == ("float32", None, exact.num_tokens)
+        assert exact.files["model.safetensors"] > 1.8 * told.files["model.safetensors"]
+
+
+def test_an_export_is_in_the_type_of_its_base(session: Session, tmp_path: Path) -> None:
+    reference = trained(session, tmp_path, "llama", is_merged=True, dtype="bfloat16")
+    told = export(session, reference, tmp_path / "out")
+    assert told.dtype == "bfloat16" == weights_dtype(tmp_path / "out") and told.notes == []
+    [model] = [one.path for one in ArtifactStore(session.workspace, session.ledger).find("model").values()]  # type: ignore[union-attr]
+    assert weights_dtype(model / "weights") == "float32", "the model itself is kept as it was trained"
+
+
+def test_weights_that_a_type_cannot_hold_are_refused(session: Session, tmp_path: Path) -> None:
+    reference = trained(session, tmp_path, "llama", is_merged=False, scale=1e6)
+    with pytest.raises(ModelError, match="larger than float16 can hold") as caught:
+        export(session, reference, tmp_path / "out", dtype="float16")
+    assert "embed_tokens" in str(caught.value.seen) and "bfloat16" in str(caught.value.next)
+    assert not (tmp_path / "out").exists()
+    assert export(session, reference, tmp_path / "out", dtype="bfloat16").dtype == "bfloat16"
+
+
+def test_an_adapter_has_the_type_it_was_trained_in(session: Session, tmp_path: Path) -> None:
+    reference = trained(session, tmp_path, "llama", is_merged=False, dtype="bfloat16")
+    assert export(session, reference, tmp_path / "out", "adapter").dtype == "float32"
+    with pytest.raises(RecipeError, match="as it was trained") as caught:
+        export(session, reference, tmp_path / "other", "adapter", "float16")
+    assert caught.value.seen == "--dtype float16"
+
+
 def test_an_adapter_is_exported_with_its_template(session: Session, tmp_path: Path) -> None:
     reference = trained(session, tmp_path, "llama", is_merged=False)
     with_rows(session, tmp_path)
@@ -154,6 +212,15 @@ def weight(out: Path) -> None:
     save_file(weights, out / "model.safetensors", {"format": "pt"})
 
 
+def small_weight(out: Path) -> None:
+    """One weight of an export in bfloat16 is another: its last bit."""
+    weights = load_file(out / "model.safetensors")
+    name = next(name for name in weights if "down_proj" in name)
+    assert weights[name].dtype == torch.bfloat16
+    weights[name] = (weights[name].view(torch.int16) ^ 1).view(torch.bfloat16)
+    save_file(weights, out / "model.safetensors", {"format": "pt"})
+
+
 def template(out: Path) -> None:
     path = out / "chat_template.jinja"
     path.write_text(path.read_text().replace("assistant\\n", "assistant:\\n"))
@@ -167,11 +234,16 @@ def tokenizer(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"),
-    [(weight, "logits differ"), (template, "reads it otherwise"), (tokenizer, "reads it otherwise")],
+    ("damage", "words", "dtype"),
+    [
+        (weight, "logits differ", "float32"),
+        (small_weight, "logits differ", "bfloat16"),
+        (template, "reads it otherwise", "bfloat16"),
+        (tokenizer, "reads it otherwise", "float32"),
+    ],
 )
 def test_an_export_that_differs_is_not_kept(
-    damage: Any, words: str, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    damage: Any, words: str, dtype: Dtype, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = trained(session, tmp_path, "llama", is_merged=False)
     write = exported.write_export
@@ -183,7 +255,7 @@ def test_an_export_that_differs_is_not_kept(
     monkeypatch.setattr(exported, "write_export", damaged)
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(ModelError, match="does not answer as its source") as caught:
-        export(session, reference, tmp_path / "out")
+        export(session, reference, tmp_path / "out", dtype=dtype)
     assert words in str(caught.value.seen) and caught.value.exit_code == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == before, "nothing is left of it"
 

@@ -16,7 +16,7 @@ from tunesmith.core.errors import ModelError
 from tunesmith.engines.generation import GenerationEngine
 from tunesmith.models.adapters import add_lora
 from tunesmith.models.causal import load_language
-from tunesmith.models.language_folder import open_language, save_language, save_merged
+from tunesmith.models.language_folder import generation_settings, open_language, save_language, save_merged
 from tunesmith.models.language_manifest import LanguageManifest, RowLength, TemplateReference
 from tunesmith.models.manifest import BaseReference
 from tunesmith.models.manifests import read_manifest
@@ -222,3 +222,14 @@ def test_manifests_are_told_by_their_task(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no tunesmith model"):
         read_manifest(tmp_path)
     shutil.rmtree(model)
+
+
+def test_settings_that_older_folders_keep_in_their_config_are_written_out(tmp_path: Path) -> None:
+    """transformers reads them there only while there is no generation_config.json, and one is written with a model."""
+    tiny.write_seq2seq(tmp_path, family="bart")
+    (tmp_path / "generation_config.json").unlink()
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"forced_bos_token_id": 40, "no_repeat_ngram_size": 3}))
+    told = generation_settings(tmp_path, ends=[4])
+    assert (told["forced_bos_token_id"], told["no_repeat_ngram_size"], told["eos_token_id"]) == (40, 3, [2, 4])
+    assert "d_model" not in told and "transformers_version" not in told
