@@ -62,6 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         header,
         [[f"Ticket {n}", text, label, n % 60, tiers[n % 2], when[n]] for n, (text, label) in enumerate(said)],
     )
+    write(here / "log.csv", "message", [[f"Somebody wrote: {text}, again"] for text, _ in texts(("other",))])
     (here / "old").mkdir()
     with gzip.open(here / "old" / "2024.jsonl.gz", "wt", encoding="utf-8") as out:
         for n, (text, label) in enumerate(said[:60]):
