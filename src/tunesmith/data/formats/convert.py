@@ -15,11 +15,15 @@ from tunesmith.data.formats.config import FormatConfig
 from tunesmith.data.formats.detect import Detected
 from tunesmith.data.formats.draft import UNKNOWN_ROLE, Draft, Fault
 from tunesmith.data.formats.json_cells import looked_into
+from tunesmith.data.quality import PLACEHOLDERS
 from tunesmith.data.sources.cells import text
 from tunesmith.texts.contents import trimmed
 from tunesmith.texts.repair import fixed_unicode
 
 BLANK_LINE = "\n\n"
+LIKE_MISSING = "turns that read like a missing value"
+"""They are kept: `none` may be the answer."""
+LONGEST_PLACEHOLDER = max(map(len, PLACEHOLDERS))
 
 
 @dataclass
@@ -128,6 +132,8 @@ def _finished(draft: Draft | Fault, config: FormatConfig, tally: Tally) -> Conve
     for turn in made.turns:
         tally.turns[turn.role] += 1
         tally.num_calls += len(turn.tool_calls)
+        if len(turn.content) <= LONGEST_PLACEHOLDER and turn.content.lower() in PLACEHOLDERS:
+            tally.events[LIKE_MISSING] += 1
         has_weight |= turn.weight is not None
     tally.num_with_weights += has_weight
     tally.num_with_tools += bool(made.tools)

@@ -11,7 +11,7 @@ import polars as pl
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.conversation import Conversation
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import DataError, TunesmithError
 from tunesmith.core.source import Batch, Refused
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.data import dataset
@@ -19,10 +19,11 @@ from tunesmith.data.dataset import LINEAGE
 from tunesmith.data.formats.config import FormatConfig
 from tunesmith.data.formats.convert import Tally, converted, facts_of
 from tunesmith.data.formats.detect import SAMPLE_ROWS, Detected, detect
-from tunesmith.data.formats.draft import UNKNOWN_ROLE, Fault
+from tunesmith.data.formats.draft import UNKNOWN_ROLE, UNTRAINED, Fault
 from tunesmith.data.formats.json_cells import written
 from tunesmith.data.formats.readable import readable
 from tunesmith.data.formats.table import said_as
+from tunesmith.data.row_groups import parts
 from tunesmith.data.sources.batches import bounded
 
 SLICE_ROWS = 10_000
@@ -62,7 +63,7 @@ class Format:
             "columns": [name for name in manifest.columns if name not in LINEAGE],
             "rows": manifest.rows,
             "refused": dict(manifest.refused),
-            "notes": [*source.facts.get("notes", ()), *detected.notes, *work.notes],
+            "notes": [*source.facts.get("notes", ()), *detected.notes, *work.notes, *work.other_form()],
             "repair": {"unicode": self.config.unicode, "whitespace": self.config.whitespace},
             "conversations": facts_of(detected, work.tally, work.refused),
         }
@@ -77,6 +78,8 @@ class _Work:
         self.tally = Tally()
         self.refused: Counter[str] = Counter()
         """What this step refused, by reason."""
+        self.some_refused: list[pl.DataFrame] = []
+        """The first rows among them."""
         read = {name for columns in detected.columns.values() for name in columns}
         self.read = [name for name in dataset.columns(source) if name in read]
         others = [name for name in dataset.columns(source) if name not in LINEAGE and name not in read]
@@ -92,7 +95,7 @@ class _Work:
         positions = _positions(before["position"].to_list())
         done, total = 0, int(self.source.facts["rows"])
         for shard in dataset.shards(self.source):
-            for part in shard.iter_slices(SLICE_ROWS):
+            for part in parts(shard, SLICE_ROWS):
                 context.check_cancelled()
                 context.progress(done, total, "rows", self.config.source)
                 yield self._batch(part, [next(positions) for _ in range(part.height)])
@@ -103,6 +106,8 @@ class _Work:
         kept = [at for at, one in enumerate(made) if isinstance(one, Conversation)]
         conversations = [one for one in made if isinstance(one, Conversation)]
         refused = [(at, one) for at, one in enumerate(made) if isinstance(one, Fault)]
+        if refused and sum(some.height for some in self.some_refused) < SAMPLE_ROWS:
+            self.some_refused.append(part[[at for at, _ in refused[:SAMPLE_ROWS]]])
         rows = part if not refused else part[kept]
         columns: dict[str, list[Any]] = {name: rows[name].to_list() for name in LINEAGE}
         columns["text"] = list(map(readable, conversations))
@@ -110,6 +115,27 @@ class _Work:
         columns["tools"] = [one.tools_json() for one in conversations]
         columns |= {new: rows[name].to_list() for name, new in self.names.items()}
         return Batch(columns, tuple(self._refused(part, at, fault, positions[at]) for at, fault in refused))
+
+    def other_form(self) -> Iterator[str]:
+        """What to know of refused rows that have another form in other columns, as joined files have."""
+        if not self.some_refused:
+            return
+        rows = pl.concat(self.some_refused)
+        others = [name for name in rows.columns if name in self.names and rows[name].null_count() < rows.height]
+        forms = []
+        while others:
+            try:
+                found = detect(rows.select(others), FormatConfig(source=self.config.source))
+            except TunesmithError:
+                break
+            taken = [name for several in found.columns.values() for name in several]
+            forms.append(f"{found.format.title} ({', '.join(taken)})")
+            others = [name for name in others if name not in taken]
+        if forms:
+            yield (
+                f"read as {self.detected.format.title}; rows that were refused hold {' and '.join(forms)}: a source "
+                "has one form, so put them in a file of their own and name each under `sources`"
+            )
 
     def _refused(self, part: pl.DataFrame, at: int, fault: Fault, position: int) -> Refused:
         self.refused[fault.reason] += 1
@@ -149,9 +175,12 @@ def _free(name: str, others: Sequence[str]) -> str:
 def _nothing_left(config: FormatConfig, work: _Work) -> DataError:
     """The error of a source without any conversation."""
     reasons = ", ".join(f"{reason}: {n}" for reason, n in work.refused.most_common(5))
+    most = next((reason for reason, _ in work.refused.most_common(1)), "")
     mapping = ", ".join(f"{role}: {' + '.join(columns)}" for role, columns in work.detected.columns.items())
     way_out = f"see whether {mapping} is meant, or write {said_as('columns: {..}')}"
-    if work.refused.most_common(1) and work.refused.most_common(1)[0][0] == UNKNOWN_ROLE:
+    if most == UNTRAINED:
+        way_out = "give the assistant's turns that are to be learned a `weight` above 0, or leave `weight` out"
+    if most == UNKNOWN_ROLE:
         role = work.tally.unknown_roles.most_common(1)[0][0]
         way_out = f"say who that is: {said_as(f'roles: {{{role}: user}}')}, or `assistant`, `system`, `tool`"
     return DataError(
