@@ -38,6 +38,7 @@ VERBS: Mapping[str, Right] = {
     "predict_file": "predict",
     "export": "predict",
     "explain": "predict",
+    "texts_to_explain": "predict",
     "serve": "predict",
     "models": "read",
     "model_card": "read",

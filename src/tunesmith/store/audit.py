@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select
@@ -99,9 +100,9 @@ def append_many(connection: Connection, project: str, acts: Sequence[Act]) -> li
         digest = seal(key, project, sequence, at, *parts, previous)
         entries.append(Entry(sequence, at, *parts, previous, digest))
         previous = digest
-    connection.execute(insert(AUDIT), [{"project_id": project, **vars(one)} for one in entries])
     engine = connection.engine.execution_options(tunesmith_writes=False)
-    after_commit(connection, f"audit:{project}", lambda: _anchor(engine, custody, project, entries[-1]))
+    after_commit(connection, f"audit:{project}", lambda: _anchor(engine, custody, project))
+    connection.execute(insert(AUDIT), [{"project_id": project, **vars(one)} for one in entries])
     return entries
 
 
@@ -208,13 +209,15 @@ def _catch_up(connection: Connection, custody: Custody, project: str, head: Entr
             _advance(connection, custody, project, path, head)
 
 
-def _anchor(engine: Engine, custody: Custody, project: str, entry: Entry) -> None:
+def _anchor(engine: Engine, custody: Custody, project: str) -> None:
     with reading(engine) as connection, custody.held(project):
-        for path in custody.places(project):
-            _advance(connection, custody, project, path, entry)
+        head = _head(connection, project)
+        if head is not None:
+            for path in custody.places(project):
+                _advance(connection, custody, project, path, head)
 
 
-def _advance(connection: Connection, custody: Custody, project: str, path: Any, entry: Entry) -> None:
+def _advance(connection: Connection, custody: Custody, project: str, path: Path, entry: Entry) -> None:
     """Move an anchor on to an entry, if it goes on from where the anchor is.
 
     An anchor that is gone, damaged or of another chain stays as it is: it is what ``verify`` goes by.
