@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tunesmith.lifecycle.export import Exported, Format
     from tunesmith.lifecycle.measure import Measurement
     from tunesmith.lifecycle.model_card import ModelCard
+    from tunesmith.lifecycle.monitor import Monitored
     from tunesmith.lifecycle.predict_file import FileAnswers
     from tunesmith.lifecycle.reports import ReleasedModel
     from tunesmith.lifecycle.shown_rows import ShownRows
@@ -73,12 +74,14 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "feedback",
     "init",
     "load",
     "load_recipe",
     "make_key",
     "model_card",
     "models",
+    "monitor",
     "open_session",
     "plan",
     "predict_file",
@@ -366,7 +369,7 @@ def explain(
     """Each text with its answer, the words that speak for it or against it, and the training rows nearest to it."""
     from tunesmith.lifecycle.explain import explain as explained
 
-    with open_session(home, project, listener, cancel) as session:
+    with _open("explain", home, project, listener, cancel) as session:
         return explained(session, reference, texts, method, label=label, neighbours=neighbours)
 
 
@@ -382,7 +385,7 @@ def texts_to_explain(
     from tunesmith.lifecycle.explain import texts_of
     from tunesmith.lifecycle.reports import trained_columns
 
-    with open_session(home, project) as session:
+    with _open("texts_to_explain", home, project) as session:
         models_of.find_model(session, reference)
         return texts_of(Path(path), text_column, trained_columns(session, reference, "text"))
 
@@ -403,6 +406,36 @@ def compare(
 
     with _open("compare", home, project) as session:
         return paired(session, a, b, confidence=confidence)
+
+
+def monitor(
+    reference: str,
+    *,
+    since: str | None = None,
+    file: Path | str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    home: Path | str | None = None,
+    project: str = "default",
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Monitored:
+    """Check what a released model was asked and answered, or the texts of a file, against what it was made with."""
+    from tunesmith.lifecycle.monitor import monitor as check
+
+    with _open("monitor", home, project, listener, cancel) as session:
+        path = None if file is None else Path(file)
+        return check(session, reference, since=since, file=path, text_column=text_column, label_column=label_column)
+
+
+def feedback(
+    prediction: str, truth: Any, *, home: Path | str | None = None, project: str = "default"
+) -> int:
+    """Keep the true answer to a captured prediction, and return how many words on it there are; the latest counts."""
+    from tunesmith.lifecycle.capture import feedback as keep
+
+    with _open("feedback", home, project) as session:
+        return keep(session, prediction, truth)
 
 
 def approve(

@@ -12,6 +12,7 @@ from tunesmith.reporting.sections.calibration import calibration_of
 from tunesmith.reporting.sections.conversations import conversations_of
 from tunesmith.reporting.sections.cost import cost_of
 from tunesmith.reporting.sections.curves import curves_of
+from tunesmith.reporting.sections.explanation import explanation_of
 from tunesmith.reporting.sections.generations import generations_of
 from tunesmith.reporting.sections.groups import groups_of
 from tunesmith.reporting.sections.label_errors import label_errors_of
@@ -62,6 +63,7 @@ PARTS: tuple[Part, ...] = (
     Part("scores", "groups.html.j2", groups_of),
     Part("scores", "robustness.html.j2", robustness_of),
     Part("scores", "cost.html.j2", cost_of),
+    Part("scores", "explanation.html.j2", explanation_of),
     Part("scores", "generations.html.j2", generations_of),
 )
 """In the order shown."""

@@ -15,6 +15,7 @@ from tunesmith.reporting.charts.curves import Curve, curve_chart
 from tunesmith.reporting.view import RunView
 
 STAGE = "adapt"
+GUESSED = {"masked_tokens": "the masked tokens", "next_token": "the next token"}
 TEXTS = "prepare:texts/splits"
 
 
@@ -65,7 +66,7 @@ def _phase(name: str, made: Mapping[str, Mapping[str, Any]], history: Path) -> A
         Curve("training loss", "train", [(line["epoch"], line["loss"]) for line in lines if "loss" in line]),
         Curve("validation loss", "valid", looks),
     ]
-    label = "Loss of guessing masked tokens over epochs, on training and validation texts"
+    label = "Loss of guessing tokens over epochs, on training and validation texts"
     return AdaptedPhase(
         name=name,
         words=_words(facts),
@@ -86,7 +87,7 @@ def _words(facts: Mapping[str, Any]) -> str:
     if before is None or after is None:
         return "There were no validation texts to measure on."
     words = (
-        f"Guessing the masked tokens of validation texts cost {wording.number(before)} before and "
+        f"Guessing {GUESSED[facts['objective']]} of validation texts cost {wording.number(before)} before and "
         f"{wording.number(after)} after (cross-entropy, lower is better)."
     )
     if facts["starts_new"]:
