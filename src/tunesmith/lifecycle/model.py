@@ -62,6 +62,11 @@ class Model:
         self._repair, self._engine = manifest.repair, engine
         self._treatment = treatment_of(manifest.privacy, key)
 
+    @property
+    def engine(self) -> Engine:
+        """What answers."""
+        return self._engine
+
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """A prediction for each text, in the order of the texts, which are read as the training rows were."""
         if isinstance(texts, str):
