@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from tunesmith.core.errors import RecipeError
 from tunesmith.core.tasks import Task
 from tunesmith.lifecycle.flow import Flow
-from tunesmith.lifecycle.registry import base_digest, find_artifact
+from tunesmith.lifecycle.registry import base_digest, find_artifact, lasting_name
 from tunesmith.lifecycle.steps import From
+from tunesmith.recipe.language import LanguageRecipe
+from tunesmith.recipe.recipe import Recipe
+from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.selection.config import BaseConfig, RegisteredConfig
 from tunesmith.selection.locate import locate
 from tunesmith.selection.registered import check_family, is_reference
 from tunesmith.store.artifacts import ArtifactStore
+from tunesmith.store.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,19 @@ def find_parent(store: ArtifactStore | None, reference: str, task: Task) -> Pare
     check_family(task, model.facts, reference)
     below = base_digest(model)
     held = {"parent": model.digest} | ({} if below is None else {"base": below})
-    return Parent(_lasting(store, reference, model.digest), held)
+    return Parent(lasting_name(store.ledger, reference), held)
 
 
-def _lasting(store: ArtifactStore, reference: str, digest: str) -> str:
-    versions = [one for one in store.ledger.models() if one.digest == digest]
-    name = reference.partition("@")[0]
-    mine = [one for one in versions if one.name == name] or versions
-    return f"{mine[0].name}@{mine[0].version}" if mine else reference
+def held_fast(recipe: AnyRecipe, ledger: Ledger) -> AnyRecipe:
+    """The recipe with aliases of registered models as the versions they mean now: a resumed run starts where it began.
+
+    Raises: StoreError naming the nearest known model.
+    """
+
+    def lasting(model: str) -> str:
+        return lasting_name(ledger, model) if is_reference(model) else model
+
+    assert isinstance(recipe, Recipe | LanguageRecipe)
+    named = recipe.model
+    found = lasting(named) if isinstance(named, str) else tuple(map(lasting, named))
+    return recipe if found == named else recipe.model_copy(update={"model": found})

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import Interrupted, StepError, TunesmithError
 from tunesmith.core.events import Event, EventLog
+from tunesmith.lifecycle.base_step import held_fast
 from tunesmith.lifecycle.flow import Flow
 from tunesmith.lifecycle.flows import flow_of
 from tunesmith.lifecycle.recorded import digest_of, record, recorded
@@ -59,6 +60,7 @@ class RunResult:
 
 def start_run(session: Session, recipe: AnyRecipe, until: Until = "release") -> RunResult:
     """Run a recipe under a new run id."""
+    recipe = held_fast(recipe, session.ledger)
     stamp = datetime.now(UTC).strftime("%m%d-%H%M")
     run_id = f"{recipe.name}-{stamp}-{secrets.token_hex(2)}"
     with _held(session, run_id) as folder:

@@ -11,9 +11,10 @@ from tests import tiny
 
 from tunesmith.core.artifact import Artifact, MadeBy
 from tunesmith.core.errors import RecipeError, StoreError
-from tunesmith.lifecycle.base_step import find_parent
+from tunesmith.lifecycle.base_step import find_parent, held_fast
 from tunesmith.lifecycle.flows import flow_of
 from tunesmith.lifecycle.planned import known_when_planning
+from tunesmith.lifecycle.run import start_run
 from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.recipe.load import load
@@ -79,6 +80,21 @@ def test_it_is_known_by_its_bytes_and_by_no_alias(tmp_path: Path) -> None:
         ledger.set_alias("desk", "production", 2)
         moved = base_key(session, recipe(tmp_path, "desk@production"))
         assert moved != by_alias and moved == base_key(session, recipe(tmp_path, "desk@2"))
+
+
+def test_a_run_is_recorded_with_the_version_that_an_alias_meant(tmp_path: Path) -> None:
+    with open_session(tmp_path / "home") as session:
+        model, ledger = trained(session, pinned(session), tmp_path, "one"), session.ledger
+        ledger.register_version("desk", model.digest, None, "better")
+        ledger.set_alias("desk", "production", 1)
+        assert held_fast(recipe(tmp_path, "desk@production"), ledger) == recipe(tmp_path, "desk@1")
+        several = held_fast(recipe(tmp_path, ["embedded", "desk@production"]), ledger)
+        assert several == recipe(tmp_path, ["embedded", "desk@1"])
+        plain = recipe(tmp_path, "embedded")
+        assert held_fast(plain, ledger) is plain
+        with pytest.raises(StoreError, match="no model"):
+            start_run(session, recipe(tmp_path, "dsk@production"))
+        assert ledger.runs() == [], "and no run was begun"
 
 
 @pytest.mark.slow  # a child process that loads torch and adds the adapter in
