@@ -428,9 +428,7 @@ def monitor(
         return check(session, reference, since=since, file=path, text_column=text_column, label_column=label_column)
 
 
-def feedback(
-    prediction: str, truth: Any, *, home: Path | str | None = None, project: str = "default"
-) -> int:
+def feedback(prediction: str, truth: Any, *, home: Path | str | None = None, project: str = "default") -> int:
     """Keep the true answer to a captured prediction, and return how many words on it there are; the latest counts."""
     from tunesmith.lifecycle.capture import feedback as keep
 

@@ -189,7 +189,11 @@ class Runner:
 
     def _nested(self, parent: StepSpec, kind: str, config: Config, given: Given) -> Outputs:
         """A step that a running stage asked for: known by the bytes of its inputs from the start."""
-        spec = StepSpec(f"{parent.name}/{kind}", kind, config)
+        return self.on(f"{parent.name}/{kind}", kind, config, given)
+
+    def on(self, name: str, kind: str, config: Config, given: Given) -> Outputs:
+        """What a step makes of artifacts that are at hand, known by their bytes."""
+        spec = StepSpec(name, kind, config)
         content = content_key(spec, self.seed, {name: one.digest for name, one in given.items()})
         found = self.store.find(content)
         return found if found is not None else self._perform(_Work(spec, content, content, given))[0]

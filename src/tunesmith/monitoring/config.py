@@ -124,8 +124,6 @@ class DriftStageConfig(Config):
     """The score that is compared with the release's; null: the task's main one."""
     confidence: float = 0.95
     """Of the scores' intervals."""
-    rejected: str | None = None
-    """What the model calls texts it does not know; null: they get no label."""
 
 
 def seconds_of(duration: str) -> int:

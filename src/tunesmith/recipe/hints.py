@@ -18,7 +18,6 @@ from tunesmith.recipe.yaml12 import Document, Path
 from tunesmith.recipe.yaml_write import flow
 
 LATER: Mapping[str, str] = {
-    "monitor": "monitoring",
     "explain": "explanations",
     "release": "releases with approval",
     "track": "outside trackers",

@@ -10,7 +10,9 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Engine, Select, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tunesmith.core.actor import Actor
 from tunesmith.core.errors import StoreError
+from tunesmith.store import audit
 from tunesmith.store.database import reading, writing
 from tunesmith.store.tables import FEEDBACK, OBSERVATIONS, SERVED
 
@@ -138,27 +140,27 @@ def count(engine: Engine, project: str, name: str, version: int | None = None, s
 
 
 def add_feedback(
-    engine: Engine, project: str, observation_id: str, truth: Any, key_id: str | None = None, at: datetime | None = None
+    engine: Engine, project: str, observation_id: str, truth: Any, *, actor: Actor | str, key_id: str | None = None
 ) -> int:
     """Record what proved true of an observation, and return how many words on it there are now; the latest counts.
 
-    Raises: StoreError where no such observation is on record.
+    The audit chain names who said so, and of which prediction, never what. Raises: StoreError where no such observation
+    is on record.
     """
     where = (OBSERVATIONS.c.project_id == project) & (OBSERVATIONS.c.id == observation_id)
     same = (FEEDBACK.c.project_id == project) & (FEEDBACK.c.observation_id == observation_id)
     with writing(engine) as connection:
-        if connection.execute(select(OBSERVATIONS.c.id).where(where)).scalar() is None:
+        audit.lock(connection, project)
+        found = connection.execute(select(OBSERVATIONS.c.name, OBSERVATIONS.c.version).where(where)).one_or_none()
+        if found is None:
             raise unknown(observation_id)
-        connection.execute(
-            insert(FEEDBACK).values(
-                project_id=project,
-                observation_id=observation_id,
-                truth=truth,
-                at=at or datetime.now(UTC),
-                key_id=key_id,
-            )
-        )
-        return int(connection.execute(select(func.count()).select_from(FEEDBACK).where(same)).scalar_one())
+        at = datetime.now(UTC)
+        values = {"project_id": project, "observation_id": observation_id, "truth": truth, "at": at, "key_id": key_id}
+        connection.execute(insert(FEEDBACK).values(values))
+        num = int(connection.execute(select(func.count()).select_from(FEEDBACK).where(same)).scalar_one())
+        details = {"model": f"{found.name}@{found.version}", "words": num}
+        audit.append(connection, project, actor, "feedback", observation_id, details)
+        return num
 
 
 def served(

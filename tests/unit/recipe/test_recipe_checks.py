@@ -68,7 +68,7 @@ def test_the_recipe_these_tests_break_is_right() -> None:
         (recipe(model=["a", "a"]), ["a model is named twice", "name each once"]),
         (recipe(train=[{"epochs": 1}, {"epochs": 2}]), ["phase 1 of 2 is a head's", "continued_pretraining"]),
         (recipe(tune={"trails": 20}), ["there is no key `tune.trails`", "did you mean `trials`?"]),
-        (recipe(monitor={}), ["(`monitor`) is not in this version"]),
+        (recipe(track={}), ["(`track`) is not in this version"]),
         (
             recipe(data={"privacy": {"on_pi": "redact"}}),
             ["there is no key `data.privacy.on_pi`", "did you mean `on_pii`?"],

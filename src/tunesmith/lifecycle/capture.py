@@ -1,0 +1,368 @@
+"""Keeping what a served model is asked and answers, and taking the true answers that are known later.
+
+Rows are written by a thread of their own, many at once, so that nobody waits for the ledger; ``flush`` returns once
+what was recorded before is durable. Where the ledger is down, rows wait up to a bound, and beyond it are counted as
+lost.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import logging
+import math
+import secrets
+import threading
+import time
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.actor import Actor
+from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
+from tunesmith.governance.privacy.config import PrivacyConfig
+from tunesmith.governance.privacy.treat import Treatment
+from tunesmith.lifecycle.model import Prediction
+from tunesmith.lifecycle.session import Session
+from tunesmith.monitoring.config import MonitorConfig
+from tunesmith.recipe.load import load
+from tunesmith.recipe.recipe import Recipe
+from tunesmith.recipe.sections import AnyRecipe
+from tunesmith.store import observations
+from tunesmith.store.observations import Observation, Outcome, Served
+from tunesmith.store.records import ModelVersion
+
+log = logging.getLogger(__name__)
+RECIPE = "recipe.yaml"
+MOST_WAITING = 20_000
+"""Rows that wait for the ledger; more are not kept."""
+BATCH_ROWS = 1000
+LINGER_S = 0.2
+"""How long a row waits for others, unless somebody flushes."""
+IDLE_S = 5.0
+"""After so long without a row the thread ends; the next row starts another."""
+RETRY_S = 0.5, 10.0
+FLUSH_S = 30.0
+
+_live: weakref.WeakSet[Capture] = weakref.WeakSet()
+
+
+class Capture:
+    """Keeps the answers of one served version."""
+
+    def __init__(
+        self, session: Session, name: str, version: int, recipe: AnyRecipe | None, sample: float | None = None
+    ) -> None:
+        """``recipe``: that of the run which made the model; without it no texts are kept, for its privacy rules are
+        not known. ``sample``: the share that is kept, instead of the recipe's."""
+        self.session, self.name, self.version = session, name, version
+        config = monitor_of(recipe)
+        self.share = config.capture.share if sample is None else sample
+        self.seed = 0 if recipe is None else recipe.seed
+        self._treatment, self.privacy = _treatment(session, recipe, config)
+        self._keeps_texts = config.capture.texts and recipe is not None
+        self._subject_key = session.workspace.subject_key()
+        self._rows: deque[Observation] = deque()
+        self._counts: Counter[tuple[datetime, Outcome]] = Counter()
+        self._latency_ms: Counter[tuple[datetime, Outcome]] = Counter()
+        self._changed = threading.Condition()
+        self._num_added = self._num_written = self.num_lost = 0
+        self._num_flushing = 0
+        self._problem: TunesmithError | None = None
+        self._thread: threading.Thread | None = None
+        _live.add(self)
+        log.info("%s@%s: %s of the answers are captured; %s", name, version, f"{self.share:.0%}", self.privacy)
+
+    def record(
+        self,
+        texts_as_learned: Sequence[str],
+        predictions: Sequence[Prediction],
+        latency_ms: float,
+        subjects: Sequence[str | None] | None = None,
+        key_id: str | None = None,
+    ) -> list[str | None]:
+        """The id of each answer, by which feedback names it; None where it is not kept. Counts one answered request."""
+        now = datetime.now(UTC)
+        ids: list[str | None] = []
+        rows = []
+        people = subjects or [None] * len(predictions)
+        for text, prediction, subject in zip(self._kept(texts_as_learned), predictions, people, strict=True):
+            own = secrets.token_hex(16)
+            if not is_sampled(own, self.share, self.seed):
+                ids.append(None)
+                continue
+            ids.append(own)
+            answer = answer_of(prediction)
+            hashed = self._hashed(subject)
+            rows.append(Observation(own, self.name, self.version, now, text, hashed, answer, latency_ms, key_id))
+        with self._changed:
+            self._count("answered", latency_ms, now)
+            if len(self._rows) + len(rows) > MOST_WAITING:
+                self.num_lost += len(rows)
+                return [None] * len(ids)
+            self._rows.extend(rows)
+            self._wake()
+        return ids
+
+    def count(self, outcome: Outcome, latency_ms: float) -> None:
+        """Count a request that was refused or failed."""
+        with self._changed:
+            self._count(outcome, latency_ms, datetime.now(UTC))
+            self._wake()
+
+    def flush(self, timeout_s: float = FLUSH_S) -> None:
+        """Return once everything recorded before is durable.
+
+        Raises: StoreError where the ledger does not take it in time; what waits goes on waiting.
+        """
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            wanted = self._num_added
+            self._num_flushing += 1
+            try:
+                self._wake(is_new=False)
+                while self._num_written < wanted:
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        raise StoreError(
+                            "captured answers could not be written",
+                            seen=self._problem or f"nothing within {timeout_s:g} s",
+                            next="bring the ledger back: what waits is written then, as long as the process lives",
+                        )
+                    self._changed.wait(left)
+            finally:
+                self._num_flushing -= 1
+
+    def _count(self, outcome: Outcome, latency_ms: float, now: datetime) -> None:
+        key = now.replace(second=0, microsecond=0), outcome
+        self._counts[key] += 1
+        self._latency_ms[key] += latency_ms  # type: ignore[assignment]  # a Counter of floats
+
+    def _wake(self, *, is_new: bool = True) -> None:
+        """Under the lock: note that there is work, and see that somebody does it."""
+        self._num_added += is_new
+        if self._num_written < self._num_added and self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=f"capture {self.name}", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _work(self) -> None:
+        attempt = 0
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._num_written < self._num_added, IDLE_S):
+                    self._thread = None
+                    return
+                if attempt:
+                    self._changed.wait(min(RETRY_S[1], RETRY_S[0] * 2.0**attempt))
+                else:
+                    self._changed.wait_for(lambda: self._num_flushing > 0 or len(self._rows) >= BATCH_ROWS, LINGER_S)
+                rows, counts = list(self._rows), dict(self._counts)
+                latency, upto = dict(self._latency_ms), self._num_added
+            try:
+                self._write(rows, counts, latency)
+            except StoreError as error:
+                attempt = min(attempt + 1, 10)
+                with self._changed:
+                    if self._problem is None:
+                        log.warning("captured answers wait for the ledger: %s", error.what)
+                    self._problem = error
+                continue
+            attempt = 0
+            with self._changed:
+                for _ in rows:
+                    self._rows.popleft()
+                self._counts.subtract(counts)
+                self._latency_ms.subtract(latency)  # type: ignore[arg-type]
+                self._counts = Counter({key: one for key, one in self._counts.items() if one})
+                self._latency_ms = Counter({key: self._latency_ms[key] for key in self._counts})
+                self._num_written, self._problem = upto, None
+                self._changed.notify_all()
+
+    def _write(
+        self,
+        rows: list[Observation],
+        counts: Mapping[tuple[datetime, Outcome], int],
+        latency_ms: Mapping[tuple[datetime, Outcome], float],
+    ) -> None:
+        served = [
+            Served(self.name, self.version, minute, outcome, number, float(latency_ms[minute, outcome]))
+            for (minute, outcome), number in counts.items()
+        ]
+        ledger = self.session.ledger
+        observations.add(ledger.engine, ledger.project, rows, served)
+
+    def _kept(self, texts: Sequence[str]) -> Sequence[str]:
+        if not self._keeps_texts:
+            return [""] * len(texts)
+        return texts if self._treatment is None else self._treatment.texts(texts)
+
+    def _hashed(self, subject: str | None) -> str | None:
+        plain = (subject or "").strip()
+        return subject_hash(self._subject_key, plain) if plain else None
+
+
+def capture_of(session: Session, version: ModelVersion, sample: float | None = None) -> Capture:
+    """What keeps the answers of a released version, by the recipe of its run."""
+    return Capture(session, version.name, version.version, recipe_of(session, version), sample)
+
+
+def feedback(session: Session, id: str, truth: Any, key_id: str | None = None, actor: Actor | None = None) -> int:
+    """Keep the true answer to a captured prediction, and return how many words on it there are now; the latest counts.
+
+    Raises: StoreError for an id that no captured prediction has, RecipeError for a label the model does not know
+    (unless `monitor.feedback.new_labels`) or a truth of another kind than the model answers with.
+    """
+    engine, project = session.ledger.engine, session.ledger.project
+    found = observations.find(engine, project, id)
+    if found is None:
+        for capture in [one for one in _live if one.session.ledger.engine.url == engine.url]:
+            if capture.session.ledger.project == project:
+                capture.flush()
+        found = observations.find(engine, project, id)
+    if found is None:
+        raise observations.unknown(id)
+    version = session.ledger.resolve(found.name, found.version)
+    facts = session.ledger.artifact(version.digest).facts
+    new_labels = monitor_of(recipe_of(session, version)).feedback.new_labels
+    told = _checked(truth, facts, f"{found.name}@{found.version}", is_new_allowed=new_labels)
+    return observations.add_feedback(
+        engine, project, id, told, actor=actor or session.actor, key_id=key_id or (actor or session.actor).key_id
+    )
+
+
+def is_sampled(id: str, share: float, seed: int) -> bool:
+    """Whether the answer of an id is kept: the same for the same id and seed, on any machine."""
+    drawn = int.from_bytes(hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8])
+    return drawn < share * 2**64
+
+
+def subject_hash(key: bytes, plain: str) -> str:
+    """The keyed hash by which rows of a person are found, the same as in training rows."""
+    return hmac.digest(key, plain.encode(), "sha256").hex()[:32]
+
+
+def answer_of(prediction: Prediction) -> dict[str, Any]:
+    """What of a prediction is kept: the answer and how sure it is, not every label's probability."""
+    kept: dict[str, Any] = {
+        "label": prediction.label,
+        "probability": prediction.probability,
+        "labels": None if prediction.labels is None else list(prediction.labels),
+        "value": prediction.value,
+        "values": prediction.values,
+        "score": prediction.score,
+    }
+    if prediction.labels is not None:
+        kept["probability"] = max(prediction.probabilities.values(), default=0.0)
+    answer = {name: one for name, one in kept.items() if one is not None}
+    if prediction.is_rejected:
+        answer |= {"label": prediction.label, "is_rejected": True}
+    return answer
+
+
+def monitor_of(recipe: AnyRecipe | None) -> MonitorConfig:
+    """The recipe's `monitor`, or its defaults."""
+    return recipe.monitor if isinstance(recipe, Recipe) else MonitorConfig()
+
+
+def recipe_of(session: Session, version: ModelVersion) -> AnyRecipe | None:
+    """The recipe of the run that made a version; None where it is gone."""
+    if version.run_id is None:
+        return None
+    path = session.workspace.run_folder(version.run_id) / RECIPE
+    try:
+        return _loaded(path, path.stat().st_mtime_ns)
+    except (TunesmithError, OSError):
+        return None
+
+
+@functools.lru_cache(maxsize=32)
+def _loaded(path: Path, changed_ns: int) -> AnyRecipe:
+    return load(path)
+
+
+def _treatment(session: Session, recipe: AnyRecipe | None, config: MonitorConfig) -> tuple[Treatment | None, str]:
+    """What is still to be done to texts as learned before they are kept, and what is done in all, in words."""
+    if not config.capture.texts:
+        return None, "texts are not kept (monitor.capture.texts: false)"
+    if recipe is None:
+        return None, "texts are not kept: the recipe with their privacy rules is gone"
+    privacy = recipe.data.privacy
+    if privacy == "off":
+        return None, "texts are kept as they are (data.privacy: off)"
+    actions = {privacy.on_pii, *privacy.entities.values()}
+    words = "as they are (data.privacy.on_pii: allow)" if actions == {"allow"} else "without personal data"
+    if "block" not in actions:
+        return None, f"texts are kept {words}: as the model reads them"
+    # Training refuses such rows as a whole; a question cannot be taken back, so its values go.
+    blocked = PrivacyConfig.model_validate(
+        privacy.model_dump()
+        | {
+            "on_pii": "redact" if privacy.on_pii == "block" else "allow",
+            "entities": {name: "redact" if action == "block" else "allow" for name, action in privacy.entities.items()},
+        }
+    )
+    return Treatment(blocked, session.workspace.subject_key()), "texts are kept without what data.privacy blocks"
+
+
+def _checked(truth: Any, facts: Mapping[str, Any], model: str, *, is_new_allowed: bool) -> Any:
+    """The truth in the form of the task's targets."""
+    task = facts.get("task")
+    check: dict[Any, Callable[[], Any]] = {
+        "classify": lambda: truth if isinstance(truth, str) and truth else None,
+        "tag": lambda: _names(truth),
+        "regress": lambda: _numbers(truth, list(facts.get("targets") or ())),
+    }
+    if task not in check:
+        raise RecipeError(
+            f"`{model}` writes text, and feedback is a label or a number",
+            seen=f"task: {task}",
+            next="see tunesmith chat",
+        )
+    told = check[task]()
+    if told is None:
+        allowed = {"classify": "one label", "tag": "a list of labels", "regress": "a number for each target"}
+        raise RecipeError(f"`{model}` answers in another form", seen=_shown(truth), allowed=allowed[task])
+    labels = list(facts.get("labels") or ())
+    strange = (
+        [] if task == "regress" else [one for one in ([told] if task == "classify" else told) if one not in labels]
+    )
+    if strange and not is_new_allowed:
+        import difflib
+
+        near = difflib.get_close_matches(strange[0], labels, n=1)
+        raise RecipeError(
+            f"`{model}` does not know the label `{strange[0][:80]}`",
+            seen=_shown(truth),
+            allowed=", ".join(labels[:12]) + (f" and {len(labels) - 12} more" if len(labels) > 12 else ""),
+            next=f"did you mean `{near[0]}`? For labels to be learned later, write `monitor: {{feedback: "
+            "{new_labels: true}}`"
+            if near
+            else "for labels to be learned later, write `monitor: {feedback: {new_labels: true}}` in the recipe",
+        )
+    return told
+
+
+def _names(truth: Any) -> list[str] | None:
+    given = [truth] if isinstance(truth, str) else truth
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one for one in given):
+        return None
+    return sorted(set(given))
+
+
+def _numbers(truth: Any, targets: list[str]) -> Any:
+    if targets and isinstance(truth, dict) and set(truth) == set(targets):
+        truth = [truth[name] for name in targets]
+    given = truth if targets and isinstance(truth, list | tuple) else [truth]
+    is_right = len(given) == max(1, len(targets)) and all(
+        isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in given
+    )
+    return None if not is_right else [float(one) for one in given] if targets else float(given[0])
+
+
+def _shown(truth: Any) -> str:
+    return repr(truth)[:120]
