@@ -91,7 +91,10 @@ def append_many(connection: Connection, project: str, acts: Sequence[Act]) -> li
     lock(connection, project)
     head = _head(connection, project)
     key = custody.key(is_new=head is None)
-    _catch_up(connection, custody, project, head)
+    engine = connection.engine.execution_options(tunesmith_writes=False)
+    if after_commit(connection, f"audit:{project}", lambda: _anchor(engine, custody, project)):
+        # Only before the transaction's first entry: its own are not committed, and must not be vouched for.
+        _catch_up(connection, custody, project, head)
     at, entries = datetime.now(UTC), []
     sequence, previous = (head.sequence, head.digest) if head else (0, GENESIS)
     for act in acts:
@@ -100,8 +103,6 @@ def append_many(connection: Connection, project: str, acts: Sequence[Act]) -> li
         digest = seal(key, project, sequence, at, *parts, previous)
         entries.append(Entry(sequence, at, *parts, previous, digest))
         previous = digest
-    engine = connection.engine.execution_options(tunesmith_writes=False)
-    after_commit(connection, f"audit:{project}", lambda: _anchor(engine, custody, project))
     connection.execute(insert(AUDIT), [{"project_id": project, **vars(one)} for one in entries])
     return entries
 

@@ -64,12 +64,17 @@ def writing(engine: Engine) -> Iterator[Connection]:
         work()
 
 
-def after_commit(connection: Connection, name: str, work: Callable[[], None]) -> None:
-    """Have something done once the transaction of ``writing`` is committed; of one name, the latest alone."""
+def after_commit(connection: Connection, name: str, work: Callable[[], None]) -> bool:
+    """Have something done once the transaction of ``writing`` is committed; whether it is the first of this name.
+
+    Of one name, the latest alone is done.
+    """
     later = connection.get_execution_options().get(_LATER)
     if later is None:
         raise StoreError("this is recorded in a transaction that writes", seen="one that reads")
+    is_first = name not in later
     later[name] = work
+    return is_first
 
 
 def upgrade(engine: Engine) -> None:

@@ -331,6 +331,20 @@ def test_what_is_taken_back_leaves_no_entry(ledger: Ledger) -> None:
     assert (found.is_whole, found.num_entries, found.anchors[0][1]) == (True, 1, 1)
 
 
+def test_entries_that_are_not_committed_are_never_vouched_for(ledger: Ledger) -> None:
+    write(ledger, 0, 1)
+    with pytest.raises(RuntimeError), writing(ledger.engine) as connection:
+        for _ in range(3):
+            audit.append(connection, PROJECT, "local:test", "release", "intents", {})
+        raise RuntimeError
+    assert verify(ledger.engine, PROJECT).anchors[0][1] == 1
+    with writing(ledger.engine) as connection:
+        for _ in range(3):
+            audit.append(connection, PROJECT, "local:test", "release", "intents", {})
+    found = verify(ledger.engine, PROJECT)
+    assert (found.is_whole, found.num_entries, found.anchors[0][1]) == (True, 4, 4)
+
+
 def test_an_entry_needs_a_transaction_that_writes_a_key_and_bounds(ledger: Ledger) -> None:
     with database.reading(ledger.engine) as connection, pytest.raises(StoreError, match="transaction that writes"):
         audit.append(connection, PROJECT, "a", "b", "c", {})
