@@ -200,16 +200,16 @@ def _model(plan: Plan) -> list[Text]:
     about = f"{base['model_type']}, {base['num_parameters'] / 1e6:.1f} M parameters, reads {base['max_tokens']} tokens"
     return [
         Text.assemble(("\nmodel       ", "bold"), f"  {figures.shown(base['name'])} ({about})"),
-        *_origin(base),
+        *origin(base),
         Text.assemble(("training    ", "bold"), f"  {' · '.join(learns)}"),
     ]
 
 
-def _origin(base: Mapping[str, Any]) -> list[Text]:
+def origin(base: Mapping[str, Any]) -> list[Text]:
     """The commit of a model of the Hub; the base of one that this workspace trained."""
     lines = [f"commit {base['commit']}"] if "commit" in base else []
     if (parent := base.get("parent")) is not None:
-        how = "its adapter added into the weights of" if parent["is_merged"] else f"{parent['trainable']} of"
+        how = "its adapter added into the weights of" if parent["is_merged"] else f"{parent['trainable']} trained over"
         lines.append(f"goes on from {parent['model']} (task {parent['task']}): {how} {parent['base']['name']}")
     return [Text(f"{'':<14}{figures.shown(line, 200)}", "dim") for line in lines]
 

@@ -13,6 +13,7 @@ from tests import tiny
 
 from tunesmith.core import digests
 from tunesmith.core.errors import ModelError
+from tunesmith.lifecycle.steps import StepSpec, step_key
 from tunesmith.models.causal import load_causal, load_language, load_seq2seq
 from tunesmith.selection.config import BaseConfig
 from tunesmith.selection.locate import Located, locate
@@ -196,3 +197,17 @@ def test_a_decoder_of_the_hub_cache(folder: Path, tmp_path: Path, monkeypatch: p
     located = locate(f"owner/tiny-llama@{commit}")
     assert sorted(located.files()) == sorted(path.name for path in folder.iterdir())
     assert inspect(located, "chat")["has_template"] is True
+    # What a plan found is what the step pins, though the branch may have moved since; equal files have one key.
+    (repository / "refs" / "main").write_text("c" * 40)
+    found, named = (
+        BaseConfig(model="owner/tiny-llama", task="chat", commit=commit),
+        BaseConfig(model="owner/tiny-llama"),
+    )
+    context = tiny.FakeContext(tmp_path / "step")
+    facts = Base(found).run({}, context)["base"]
+    assert (facts["name"], facts["commit"]) == ("owner/tiny-llama", commit)
+    keys = {
+        step_key(StepSpec("base", "base", named.model_copy(update={"commit": one})), 0, {}) for one in (None, commit)
+    }
+    assert len(keys) == 1
+    assert "commit" not in Base(BaseConfig(model=str(folder), task="chat")).run({}, context)["base"]
