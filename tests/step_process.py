@@ -40,6 +40,8 @@ class StepServer:
             cwd=Path(__file__).parents[1],
         )
         assert self._read() == ["ready"]
+        self.peak_mb = 0.0
+        """The most memory that the last step held, what was imported before it included."""
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +57,9 @@ class StepServer:
         """The exit code of a step, once it is over; -9 where it was killed (``kill -9``) after so many seconds."""
         _write_request(stage, settings, given, folder, self._process.pid)
         print(json.dumps([str(folder / "step.json"), kill_after_s]), file=self._process.stdin, flush=True)
-        return int(self._read()[0])
+        code, peak_kb = self._read()
+        self.peak_mb = int(peak_kb) / 1024
+        return int(code)
 
     def _read(self) -> list[str]:
         return self._process.stdout.readline().split()  # type: ignore[union-attr]
@@ -94,10 +98,11 @@ def _serve(imports: Sequence[str]) -> None:
             with suppress(BaseException):
                 code = main(Path(path))
             os._exit(code)
-        print(_wait(child, kill_after_s), flush=True)
+        print(*_wait(child, kill_after_s), flush=True)
 
 
-def _wait(child: int, kill_after_s: float | None) -> int:
+def _wait(child: int, kill_after_s: float | None) -> tuple[int, int]:
+    """Its exit code, and the kilobytes that it held at most."""
     # The child is waited for here alone, so its id cannot be another process's when the timer fires.
     lock, is_over = threading.Lock(), False
 
@@ -115,7 +120,8 @@ def _wait(child: int, kill_after_s: float | None) -> int:
     if timer:
         timer.cancel()
         timer.join()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    _, status, used = os.wait4(child, 0)
+    return os.waitstatus_to_exitcode(status), used.ru_maxrss
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from tunesmith.data.gather import Gathered, gather
 from tunesmith.data.leakage import SPLIT
 from tunesmith.data.partition import check_splits, partition
 from tunesmith.data.prepare_config import PrepareConfig, SplitName
+from tunesmith.data.row_groups import write_table
 from tunesmith.data.sift import Sifted
 
 NUM_STEPS = 6
@@ -125,7 +126,7 @@ class Prepare:
         columns = [*LINEAGE, *gathered.mapped]
         parts = {name: sifted.kept.filter(pl.col(SPLIT) == name) for name in split.SPLITS}
         for name, part in parts.items():
-            targets.written(part).select(columns).write_parquet(out / f"{name}.parquet")
+            write_table(targets.written(part).select(columns), out / f"{name}.parquet")
         if self.config.outside is not None:
             named = [*(name for name in columns if name != "split"), pl.col(SPLIT).alias("split")]
             aside.select(named).write_parquet(out / outside.OUTSIDE)
