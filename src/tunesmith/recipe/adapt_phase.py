@@ -24,8 +24,8 @@ METHOD = "continued_pretraining"
 
 
 class AdaptPhase(Phase):
-    """A phase that pre-trains the encoder on with texts, before the head's own phase starts from it: tokens are masked
-    and guessed."""
+    """A phase that pre-trains the base on with texts, before the head's own phase starts from it: masked tokens of an
+    encoder are guessed, of a decoder the next one."""
 
     told_by: ClassVar[tuple[str, str]] = ("method", METHOD)
     """What tells it from the phase of the head."""
@@ -45,15 +45,15 @@ class AdaptPhase(Phase):
     """What happens to a longer text: it becomes several rows (`split`), its start or end is cut, it is left out, or the
     run is refused. Null: `split`."""
     packing: bool = False
-    """Rows of an encoder are not packed: its positions would not keep them apart."""
+    """Not here: the positions of an encoder would not keep packed rows apart."""
     samples: SamplesConfig = SamplesConfig(rows=0)
-    """An encoder writes no answers: none."""
+    """None: below a head nothing is written."""
 
     @model_validator(mode="after")
     def _is_of_an_encoder(self) -> Self:
         if self.packing:
             raise refused(
-                "rows are packed for decoders only: the positions of an encoder do not keep rows apart",
+                "rows are not packed in a phase before the head's: the positions of an encoder do not keep rows apart",
                 seen="packing: true",
                 next="leave `packing` out",
             )
@@ -65,7 +65,11 @@ class AdaptPhase(Phase):
                 next="leave `trainable` out",
             )
         if self.samples.rows:
-            raise refused("an encoder writes no answers", seen=f"samples: {self.samples.rows}", next="leave it out")
+            raise refused(
+                "nothing is written in a phase before the head's",
+                seen=f"samples: {self.samples.rows}",
+                next="leave it out",
+            )
         return self
 
     def for_tokens(self, task: Task) -> TokensConfig:

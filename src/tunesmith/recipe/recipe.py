@@ -232,7 +232,7 @@ class Recipe(AnyRecipe):
             one.name
             for one in self.data.sources
             if one.name in named
-            and (one.columns or one.kind == "text")
+            and (one.columns or getattr(one, "kind", "") == "text")
             and not any(left == "label" or left.startswith(LABEL_COLUMN) for left in one.columns)
         )
 

@@ -23,7 +23,7 @@ from tunesmith.training.stage import outcome, write_history
 
 
 class Adapt:
-    """Makes a base of a base: the same encoder, having read more texts."""
+    """Makes a base of a base: the same encoder, or decoder below a head, having read more texts."""
 
     makes: ClassVar[Mapping[str, str]] = {"base": "base", "history": "history"}
 
@@ -38,12 +38,15 @@ class Adapt:
         if before:
             state.history.insert(0, {"step": 0, "epoch": 0.0, "validation": before})
             if state.best_value is not None and not state.best_value < before["loss"]:
-                context.warn("reading the texts made the masked tokens of the validation texts no easier to guess")
+                context.warn("reading the texts made the tokens of the validation texts no easier to guess")
         model: nn.Module = made.model.module.model  # type: ignore[assignment]
-        masked = made.trainable.whole(model).cpu()
-        encoder, folder = encoder_of(masked), context.out / "base" / "files"
-        _save(encoder, made.start.files, folder)
-        save_layer(masked, context.out / "base" / LAYER)
+        whole, folder = made.trainable.whole(model).cpu(), context.out / "base" / "files"
+        is_encoder = given["base"].facts.get("network") == "encoder"
+        # A decoder's output layer came with it and stays: all of its files have one.
+        kept: Any = encoder_of(whole) if is_encoder else whole
+        _save(kept, made.start.files, folder)
+        if is_encoder:
+            save_layer(whole, context.out / "base" / LAYER)
         adapted = {
             **outcome(state, len(made.loop.train_rows), made.loop.settings),
             **lost(given["tokens"].facts),
@@ -51,6 +54,7 @@ class Adapt:
             "precision": made.loop.networks.precision,
             "trainable": self.config.trainable.kind,
             "method": self.config.method.kind,
+            "objective": "masked_tokens" if is_encoder else "next_token",
             "starts_new": bool(made.start.new),
             "before": before.get("loss"),
             "sources": given["tokens"].facts.get("sources"),
@@ -60,16 +64,16 @@ class Adapt:
         # A base that was adapted before keeps the record of it.
         phases = [*given["base"].facts.get("adapted", ()), adapted]
         facts: dict[str, Any] = {**given["base"].facts, "dtype": "F32", "adapted": phases}
-        facts["num_parameters"] = sum(one.numel() for one in encoder.parameters())
+        facts["num_parameters"] = sum(one.numel() for one in kept.parameters())
         facts["files"] = digests.of_folder(folder)
         text = json.dumps(facts, indent=1, sort_keys=True)
         (context.out / "base" / "base.json").write_text(text + "\n", encoding="utf-8")
         return {"base": facts, "history": write_history(state, context)}
 
 
-def _save(encoder: Any, files: Path, folder: Path) -> None:
-    encoder.config.name_or_path = ""  # a folder of this machine
-    encoder.save_pretrained(folder)
+def _save(module: Any, files: Path, folder: Path) -> None:
+    module.config.name_or_path = ""  # a folder of this machine
+    module.save_pretrained(folder)
     for file in sorted(files.rglob("*")):
         place = folder / file.relative_to(files)
         if file.is_file() and file.suffix in NOT_WEIGHTS and not place.exists() and "index" not in file.name:
