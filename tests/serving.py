@@ -69,6 +69,7 @@ class FakeObserver:
     project: str
     rows: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     num_flushed: int = 0
+    outcomes: list[str] = field(default_factory=list)
 
     def record(
         self,
@@ -85,7 +86,10 @@ class FakeObserver:
         ]
         return [f"{self.project}-{start + at}" for at in range(len(texts_as_learned))]
 
-    def flush(self) -> None:
+    def count(self, outcome: str, latency_ms: float) -> None:
+        self.outcomes.append(outcome)
+
+    def flush(self, timeout_s: float = 30.0) -> None:
         self.num_flushed = len(self.rows)
 
 

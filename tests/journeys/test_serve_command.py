@@ -87,6 +87,13 @@ def test_the_first_serve_makes_a_key_and_http_answers_as_python_does(home: Path,
             assert one["label"] == other.label
             assert one["probabilities"] == pytest.approx(other.probabilities, abs=1e-6)
             assert one["num_truncated_tokens"] == other.num_truncated_tokens
+        id = told["predictions"][0]["id"]
+        assert client.post("/v1/feedback", json={"id": id, "label": "card"}).json() == {"id": id, "kept": True}
+        assert client.post("/v1/feedback", json={"id": "nobody", "label": "card"}).status_code == 404
+        strange = client.post("/v1/feedback", json={"id": id, "label": "cart"})
+        assert strange.status_code == 422 and "`card`" in strange.json()["error"]["next"]
+        words = client.post("/v1/predict", json={"texts": TEXTS[0], "attribution": True}).json()["predictions"][0]
+        assert words["label"] == told["predictions"][0]["label"] and words["attribution"]["text"] == TEXTS[0]
         assert client.get("/metrics").status_code == client.get("/docs").status_code == 200
         assert running.stop(signal.SIGKILL) == -signal.SIGKILL
     with started(command(home, "desk@production", "--port", "0"), tmp_path) as running:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
 from tunesmith.engines.batching import Batcher, BatchOptions, Closed
@@ -23,6 +23,8 @@ from tunesmith.store.records import ModelVersion
 log = logging.getLogger(__name__)
 DRAIN_S = 20.0
 """How long a replaced model may take to answer what it was asked."""
+FLUSH_S = 5.0
+"""How long what was observed may take to be written at the end."""
 
 
 class Answers(Protocol):
@@ -67,8 +69,14 @@ class Observer(Protocol):
     ) -> list[str | None]:
         """The id of each answer, by which feedback names it; None where it is not kept."""
 
-    def flush(self) -> None:
-        """Write what waits."""
+    def count(self, outcome: Literal["answered", "refused", "failed"], latency_ms: float) -> None:
+        """Count a request that got no answer."""
+
+    def flush(self, timeout_s: float = 30.0) -> None:
+        """Write what waits.
+
+        Raises: StoreError where that cannot be done in time.
+        """
 
 
 @dataclass
@@ -90,7 +98,10 @@ class Served:
         """Answer what waits, write what was observed, free the memory; whether all was answered in time."""
         is_done = self.batcher.close(timeout_s=timeout_s)
         if self.observer is not None:
-            self.observer.flush()
+            try:
+                self.observer.flush(FLUSH_S)
+            except StoreError as error:
+                log.error("%s: what was observed last is lost: %s", self.reference, error.render())
         if is_done:  # else the worker still reads the weights
             self.model.close()
         return is_done

@@ -20,6 +20,7 @@ from tunesmith.core.errors import (
     RecipeError,
     StoreError,
     TunesmithError,
+    Unauthenticated,
 )
 from tunesmith.engines.batching import Closed, QueueFull
 
@@ -65,6 +66,8 @@ def answer_of(error: BaseException) -> ErrorAnswer:
         return ErrorAnswer(503, _body(error), "queue full", {"Retry-After": "1"})
     if isinstance(error, Closed | Interrupted):
         return ErrorAnswer(503, _body(error), "draining", {"Retry-After": "2"})
+    if isinstance(error, Unauthenticated):
+        return ErrorAnswer(401, _body(error), "key", {"WWW-Authenticate": "Bearer"})
     if isinstance(error, Denied):
         return ErrorAnswer(403, _body(error), "forbidden")
     if isinstance(error, RecipeError | DataError):
@@ -75,7 +78,15 @@ def answer_of(error: BaseException) -> ErrorAnswer:
             told = StoreError("the ledger is out of reach", next="ask again; GET /readyz tells when it is back")
             return ErrorAnswer(503, _body(told), "ledger down", {"Retry-After": "2"})
         return ErrorAnswer(404, _body(error), "unknown")
+    assert is_unforeseen(error)
     return _unforeseen(error)
+
+
+def is_unforeseen(error: BaseException) -> bool:
+    """Whether the answer to an error is 500."""
+    return not isinstance(
+        error, Refused | QueueFull | Closed | Interrupted | Denied | RecipeError | DataError | StoreError
+    )
 
 
 def is_out_of_reach(error: StoreError) -> bool:

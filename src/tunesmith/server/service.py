@@ -21,7 +21,7 @@ Truth = str | list[str] | float | dict[str, float]
 Feedback = Callable[[str, Actor, str, Truth], None]
 """Keeps the truth (last) on a prediction's id (third), of a project and actor; raises for what is not known."""
 Attribute = Callable[[Served, Sequence[str]], Sequence[Any]]
-"""What each word did for the answer, for each text as it was learned; runs with the model to itself."""
+"""What each word did for the answer, for each text; runs with the model to itself."""
 
 
 @dataclass

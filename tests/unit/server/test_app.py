@@ -255,6 +255,8 @@ def test_a_failure_tells_an_id_and_nothing_of_the_inside(ask: Asked) -> None:
     assert "secret" not in failed.text and failed.json()["id"] in what(failed)["next"]
     assert failed.headers["cache-control"] == "private, no-store"
     assert ask.predict({"texts": "fine"}).status_code == 200
+    [one] = ask.app.state.service.deployments.of("one").values()
+    assert (one.current.observer.outcomes, len(one.current.observer.rows)) == (["failed"], 1)
 
 
 def test_a_ledger_that_is_down_is_503_without_its_address(ask: Asked) -> None:

@@ -17,7 +17,7 @@ from tunesmith.lifecycle.deployment import Answered, Deployment, Served
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.server.auth import Caller, caller_of, needs
 from tunesmith.server.body import read_message
-from tunesmith.server.errors import Refused
+from tunesmith.server.errors import Refused, is_unforeseen
 from tunesmith.server.gate import ClientGone
 from tunesmith.server.limits import Limits
 from tunesmith.server.messages import PredictAnswer, PredictRequest
@@ -44,8 +44,14 @@ async def predict(request: Request) -> Response:
     asked = await read_message(request, PredictRequest, service.limits)
     _check_sizes(asked, service.limits)
     deployment = service.deployment(caller, asked.model)
-    served, answers = await _answers(request, service, caller, deployment, asked.texts)
-    words = await _words(request, service, served, answers) if asked.attribution else None
+    try:
+        served, answers = await _answers(request, service, caller, deployment, asked.texts)
+        words = await _words(request, service, served, asked.texts) if asked.attribution else None
+    except ClientGone:
+        raise
+    except Exception as error:
+        _unanswered(deployment, error, (time.perf_counter() - started) * 1000)
+        raise
     latency_ms = (time.perf_counter() - started) * 1000
     ids = _observed(served, answers, latency_ms, asked.subjects, caller)
     service.instruments.texts.inc(len(answers))
@@ -127,10 +133,16 @@ async def waited(request: Request, promise: Future[Found]) -> Found:
     raise ClientGone
 
 
-async def _words(request: Request, service: Service, served: Served, answers: Sequence[Answered]) -> Sequence[Any]:
+async def _words(request: Request, service: Service, served: Served, texts: Sequence[str]) -> Sequence[Any]:
     """What each word did; the model works for nobody else meanwhile, as explaining puts hooks into it."""
-    learned = [one.learned for one in answers]
-    return await waited(request, served.batcher.call(lambda: service.attribute(served, learned)))
+    return await waited(request, served.batcher.call(lambda: service.attribute(served, texts)))
+
+
+def _unanswered(deployment: Deployment, error: Exception, latency_ms: float) -> None:
+    """Count a request that the model was asked and did not answer."""
+    observer = deployment.current.observer
+    if observer is not None:
+        observer.count("failed" if is_unforeseen(error) else "refused", latency_ms)
 
 
 def _observed(
