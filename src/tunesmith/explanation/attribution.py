@@ -55,6 +55,8 @@ def predictor(engine: Engine) -> Predict:
     """What an engine answers to texts, in their order; equal texts are asked once."""
 
     def predict(texts: Sequence[str]) -> Floats:
+        if not texts:
+            return np.zeros((0, 0))
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         found: list[tuple[float, ...]] = [()] * len(places)
         for answer in engine.submit(Request("predict", list(places))):

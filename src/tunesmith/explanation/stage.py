@@ -95,7 +95,7 @@ class Explain:
         if test.height > self.asked.rows:
             places = np.random.default_rng(seed).choice(test.height, self.asked.rows, replace=False)
             test = test[np.sort(places)]
-        values_NC = explainer.predict(test["text"].to_list()).reshape(test.height, -1)
+        values_NC = explainer.predict(test["text"].to_list())
         manifest = explainer.manifest
         answers = answered_rows(manifest, values_NC, test["label"].to_list())
         return _Chosen(test, values_NC, target_places(manifest, values_NC) if test.height else [], answers)

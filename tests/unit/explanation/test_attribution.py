@@ -136,7 +136,9 @@ def test_it_adds_up_on_encoders_whatever_stands_beside_a_text() -> None:
         texts = ["my card", "why is the transfer to my friend abroad still pending today", "", "?"]
         explainer = Explainer(engine)
         together = explainer.attribute(texts, "ig", [0, 1, 2, 0])
-        alone = [explainer.attribute([text], "ig", [target])[0] for text, target in zip(texts, [0, 1, 2, 0], strict=True)]
+        alone = [
+            explainer.attribute([text], "ig", [target])[0] for text, target in zip(texts, [0, 1, 2, 0], strict=True)
+        ]
         for one, other in zip(together, alone, strict=True):
             assert [word.text for word in one.words] == [word.text for word in other.words]
             np.testing.assert_allclose([w.value for w in one.words], [w.value for w in other.words], atol=1e-5)

@@ -196,7 +196,8 @@ def _pieces(one: Mapping[str, Any]) -> list[Piece]:
         tone = f"word {'for' if value > 0 else 'against'} level{level}" if level else ""
         found.append(Piece(text[start:end], tone, wording.number(value, signed=True)))
         at = end
-    found.append(Piece(wording.bounded(text[at:], max(1, MAX_CHARS - at)), "", ""))
+    # As it stands: what is between two words is a part of the text.
+    found.append(Piece(text[at:MAX_CHARS] + ("…" if len(text) > MAX_CHARS else ""), "", ""))
     return [piece for piece in found if piece.text]
 
 
@@ -213,18 +214,24 @@ def _charts(curves: Mapping[str, Any]) -> tuple[Markup | None, Markup | None]:
         ("insertion", "share of the words there", "The answer as words are put in"),
     ):
         paths = []
-        for tone, one in zip(TONES, orders.values(), strict=False):
+        for tone, one in _toned(orders):
             places = [place / (len(one[name]) - 1) for place in range(len(one[name]))]
             paths.append((tone, [(across.at(x), up.at(y)) for x, y in zip(places, one[name], strict=True)]))
         made.append(frame(across, up, [lines(paths)], x_title=title, label=label))
     return made[0], made[1]
 
 
+def _toned(orders: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Each order with its colour; chance is drawn faint."""
+    tones = iter(TONES)
+    return [(TONES[-1] if name == "random" else next(tones), one) for name, one in orders.items()]
+
+
 def _curve_rows(curves: Mapping[str, Any]) -> list[CurveRow]:
     if not curves["num_rows"]:
         return []
     found = []
-    for tone, (order, one) in zip(TONES, curves["orders"].items(), strict=False):
+    for (order, one), (tone, _) in zip(curves["orders"].items(), _toned(curves["orders"]), strict=True):
         gains = [one.get("deletion_gain"), one.get("insertion_gain")]
         told = [_gain(gain) for gain in gains]
         areas = [wording.number(one["deletion_area"]), wording.number(one["insertion_area"])]
