@@ -110,7 +110,10 @@ class Talk:
             return
         self._write("\n")
         answer = "".join(pieces)
-        self.messages = [*asked, {"role": "assistant", "content": answer}]
+        if answer.strip():
+            self.messages = [*asked, {"role": "assistant", "content": answer}]
+        else:  # an empty turn is none that a model has learned from, nor one that can be read
+            self.screen.say("an empty answer: this turn is left out of the conversation", "yellow")
         if writing.finish == "length":
             self.screen.say(f"ended after {figures.count(writing.num_tokens, 'token')}", "yellow")
         self.told.append(

@@ -55,6 +55,7 @@ def inspect(located: Located, task: Task = "classify") -> dict[str, Any]:
 
     Raises: ModelError where the folder is not a model that can be opened safely, or not one for the task.
     """
+    _refuse_adapter(located.folder)
     config = text_part(_json(located.folder / "config.json", "this folder holds no model: there is no config.json"))
     if config.get("auto_map"):
         raise ModelError(
@@ -108,6 +109,21 @@ def inspect(located: Located, task: Task = "classify") -> dict[str, Any]:
         "tokenizer": digests.of_file(tokenizer),
         "dtype": ", ".join(sorted(set().union(*(one.dtypes for one in weights)))),
     }
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """Raise ModelError for a folder of PEFT's, which holds no weights to stand on."""
+    file = folder / "adapter_config.json"
+    if (folder / "config.json").is_file() or not file.is_file():
+        return
+    name = _json(file, "").get("base_model_name_or_path") or "a base that it does not name"
+    raise ModelError(
+        "this folder holds an adapter (PEFT), not a model: it stands beside the weights of its base",
+        seen=f"{folder.name}/adapter_config.json, trained over {name}",
+        allowed="a folder with config.json and all weights, or a model of this workspace",
+        next="name the released model itself (`model: name@version`), or write it whole: tunesmith export NAME@VERSION "
+        "FOLDER --format merged",
+    )
 
 
 def _weights(located: Located) -> list[Weights]:

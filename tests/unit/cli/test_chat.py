@@ -24,6 +24,9 @@ class Said:
         self.num_tokens, self.finish = 0, ""
 
     def __iter__(self) -> Iterator[str]:
+        if self.said == "silence":
+            self.finish = "stop"
+            return
         yield f"{self.num_turns}: "
         if self.said == "interrupt":
             raise KeyboardInterrupt
@@ -136,6 +139,16 @@ def test_from_a_pipe_what_cannot_be_read_ends_it(
     assert main(["chat", "parrot@1"]) == 1
     assert "cannot be read" in capsys.readouterr().err
     assert parrot.closed
+
+
+def test_an_empty_answer_does_not_end_the_conversation(
+    parrot: Parrot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("one\nsilence\ntwo\n"))
+    assert main(["chat", "parrot@1"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "1: one\n\n3: two\n" and "empty answer" in told.err
+    assert [turn["content"] for turn in parrot.asked[-1]] == ["one", "1: one", "two"]
 
 
 def test_what_a_terminal_would_obey_is_not_shown(
