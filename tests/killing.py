@@ -14,7 +14,7 @@ from tests.step_process import StepServer
 
 from tunesmith.core.stage import Given
 
-NUM_KILLS = int(os.environ.get("TUNESMITH_KILLS", "2"))
+NUM_KILLS = int(os.environ.get("TUNESMITH_KILLS", "1"))
 """Times that a step is killed; ``make parity`` does it 60 times."""
 
 

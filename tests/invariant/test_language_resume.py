@@ -1,6 +1,6 @@
 """A language model's run that was stopped, ran out of memory or met NaN ends as if it had not, or says what it left.
 
-``TUNESMITH_KILLS`` raises the number of processes that are killed (2 here).
+``TUNESMITH_KILLS`` raises the number of processes that are killed (1 here).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Resumed is as if never stopped: the same bytes, wherever it was stopped and whatever happened to its checkpoints.
 
-``TUNESMITH_KILLS`` raises the number of processes that are killed (2 here).
+``TUNESMITH_KILLS`` raises the number of processes that are killed (1 here).
 """
 
 from __future__ import annotations
