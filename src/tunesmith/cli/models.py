@@ -96,7 +96,7 @@ def _head(card: ModelCard) -> list[RenderableType]:
         _line("verdict", verdict((version or {}).get("verdict") or card.gate.get("verdict") or "not evaluated")),
         *_approval(version),
         _line("base", f"{figures.shown(base['name'])}{size}"),
-        *(_line("", f"pre-trained on with {figures.count(one['rows'], 'text')}") for one in base.get("adapted", ())),
+        *(_line("", f"pre-trained on with {one['rows']:,} rows of text") for one in base.get("adapted", ())),
         _line("trained", f"{how}, seed {card.lineage['seed']}, {trained['precision']}"),
         _line("size", f"{figures.size(card.size_bytes)} on disk"),
     ]
