@@ -352,3 +352,22 @@ def test_a_cancelled_step_ends(tmp_path: Path) -> None:
     given = made(tmp_path / "given", {"text": ["a"]})
     with pytest.raises(Interrupted):
         stage.Format(FormatConfig(source="chats")).run({"dataset": given}, context)
+
+
+def test_other_forms_among_refused_rows_are_named(tmp_path: Path) -> None:
+    talk = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "n/a"}]
+    facts, _, _ = formatted(
+        tmp_path,
+        {
+            "messages": [talk, talk, None, None],
+            "question": [None, None, "x", None],
+            "answer": [None, None, "y", None],
+            "conversations": [None, None, None, [{"from": "human", "value": "h"}, {"from": "gpt", "value": "g"}]],
+        },
+    )
+    assert facts["conversations"]["refused"] == {"no list of messages": 2}
+    assert facts["conversations"]["changed"] == {"turns that read like a missing value": 2}
+    assert facts["notes"][-1].startswith(
+        "read as OpenAI messages; rows that were refused hold ShareGPT (conversations) and prompt and completion "
+        "(question, answer): a source has one form"
+    )
