@@ -27,6 +27,10 @@ FLUSH_S = 5.0
 """How long what was observed may take to be written at the end."""
 
 
+NUM_PROBES = 512
+"""Rows on which bfloat16 is tried."""
+
+
 class Answers(Protocol):
     """What a deployment needs of an opened model; ``lifecycle.model.Model`` is one."""
 
@@ -107,6 +111,7 @@ class Served:
         return is_done
 
 
+Precision = Literal["float32", "bfloat16"]
 Open = Callable[[ModelVersion], tuple[Answers, Observer | None]]
 Resolve = Callable[[], ModelVersion]
 
@@ -284,16 +289,21 @@ def deploy(
     batching: BatchOptions | None = None,
     on_batch: Callable[[int], None] = lambda rows: None,
     observe: Callable[[ModelVersion], Observer | None] = lambda version: None,
+    precision: Precision = "float32",
 ) -> Deployment:
     """A released model of the session's project, opened and followed.
 
+    ``precision`` bfloat16: where every one of the model's own validation and test rows that is tried keeps its answer.
     Raises: RecipeError for a language model, StoreError for what is not on record.
     """
 
     def open(version: ModelVersion) -> tuple[Answers, Observer | None]:
         from tunesmith.lifecycle.model import open_head
 
-        model: Model = open_head(session, f"{version.name}@{version.version}")
+        reference = f"{version.name}@{version.version}"
+        model: Model = open_head(session, reference)
+        if precision == "bfloat16":
+            _reduce(session, reference, model)
         model.predict_learned(model.as_learned(["warm"]))  # the first answer of a model takes many times as long
         return model, observe(version)
 
@@ -303,3 +313,33 @@ def deploy(
     return Deployment(
         session.workspace.project, reference, resolve=resolve, open=open, batching=batching, on_batch=on_batch
     )
+
+
+def _reduce(session: Session, reference: str, model: Model) -> None:
+    """Let a model answer in bfloat16 where its own rows keep their answers, and log what that showed."""
+    from tunesmith.engines.precision import reduce
+    from tunesmith.engines.transformers import TransformersEngine
+
+    if not isinstance(model.engine, TransformersEngine):
+        log.warning("%s stays as it was trained: %s", reference, type(model.engine).__name__)
+        return
+    tried = reduce(model.engine, _probes(session, reference))
+    words = "answers in bfloat16" if tried.is_used else "stays in float32"
+    log.warning(
+        "%s %s: %s of %s rows got another answer, the largest change is %.3g",
+        *(reference, words, tried.num_other, tried.num_probes, tried.largest_change),
+    )
+
+
+def _probes(session: Session, reference: str) -> list[str]:
+    """Texts, as the model reads them, that it did not learn from: its validation and test rows."""
+    import polars as pl
+
+    from tunesmith.lifecycle.reports import splits_of
+
+    try:
+        folder = splits_of(session, reference).path
+    except TunesmithError:
+        return []
+    texts = [pl.read_parquet(folder / f"{name}.parquet", columns=["text"])["text"] for name in ("validation", "test")]
+    return list(pl.concat(texts))[:NUM_PROBES]

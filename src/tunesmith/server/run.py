@@ -18,7 +18,7 @@ from sqlalchemy import select
 from tunesmith.core.errors import RecipeError, StoreError, TunesmithError, Unauthenticated
 from tunesmith.engines.batching import BatchOptions
 from tunesmith.governance.access import require
-from tunesmith.lifecycle.deployment import Deployment, Deployments, deploy
+from tunesmith.lifecycle.deployment import Deployment, Deployments, Precision, deploy
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.server import watching
 from tunesmith.server.app import LOOPBACK, create_app
@@ -63,6 +63,7 @@ class ServeOptions:
     port: int = 8080
     limits: Limits = field(default_factory=Limits)
     batching: BatchOptions = field(default_factory=BatchOptions)
+    precision: Precision = "float32"
 
 
 class LedgerKeys:
@@ -209,6 +210,7 @@ def _deployed(session: Session, reference: str, options: ServeOptions, instrumen
         batching=options.batching,
         on_batch=lambda rows: instruments.batch_rows.observe(rows),
         observe=lambda version: watching.observer(session, version),
+        precision=options.precision,
     )
 
 
