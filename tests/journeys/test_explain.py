@@ -1,4 +1,4 @@
-"""Explanations on real rows: words that matter, labels that were flipped, and the whole way through the command line."""
+"""Explanations of real rows: words that matter, labels that were flipped, and all through the command line."""
 
 from __future__ import annotations
 
