@@ -87,7 +87,8 @@ CASES = {
 }
 
 
-@pytest.mark.slow  # 240 MB of text more, turned into tokens and conversations: a minute on two free cores
+@pytest.mark.slow  # hundreds of MB of text: two minutes on two free cores
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("case", CASES)
 def test_more_rows_need_no_more_memory(case: str, step_server: StepServer, tmp_path: Path) -> None:
     stage, config, given_of = CASES[case]
