@@ -177,7 +177,7 @@ class Capture:
                 for _ in rows:
                     self._rows.popleft()
                 self._counts.subtract(counts)
-                self._latency_ms.subtract(latency)  # type: ignore[arg-type]
+                self._latency_ms.subtract(latency)
                 self._counts = Counter({key: one for key, one in self._counts.items() if one})
                 self._latency_ms = Counter({key: self._latency_ms[key] for key in self._counts})
                 self._num_written, self._problem = upto, None
@@ -311,7 +311,7 @@ def _treatment(session: Session, recipe: AnyRecipe | None, config: MonitorConfig
 
 def _checked(truth: Any, facts: Mapping[str, Any], model: str, *, is_new_allowed: bool) -> Any:
     """The truth in the form of the task's targets."""
-    task = facts.get("task")
+    task = str(facts.get("task"))
     check: dict[Any, Callable[[], Any]] = {
         "classify": lambda: truth if isinstance(truth, str) and truth else None,
         "tag": lambda: _names(truth),

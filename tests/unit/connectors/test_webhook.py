@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -19,8 +19,8 @@ SECRET = "s3cret-of-the-receiver"
 
 
 class Receiver(BaseHTTPRequestHandler):
-    answers: list[int] = []
-    taken: list[tuple[dict[str, str], bytes]] = []
+    answers: ClassVar[list[int]] = []
+    taken: ClassVar[list[tuple[dict[str, str], bytes]]] = []
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -90,7 +90,7 @@ def test_what_is_not_taken_says_so_without_secrets(url: str, status: int, tries:
 
 def test_private_addresses_are_refused_unless_allowed(url: str) -> None:
     for address in (url, url.replace("127.0.0.1", "[::ffff:127.0.0.1]"), "http://169.254.169.254/latest"):
-        with pytest.raises(DataError, match="not on the public internet|credentials"):
+        with pytest.raises(DataError, match=r"not on the public internet|credentials"):
             webhook.send(address, SECRET, {}, clock=Clock())
     with pytest.raises(DataError, match="credentials"):
         webhook.send("http://169.254.169.254/x", SECRET, {}, is_private_allowed=True, clock=Clock())
