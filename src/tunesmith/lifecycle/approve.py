@@ -11,7 +11,7 @@ from tunesmith.core.actor import Actor
 from tunesmith.core.errors import Denied, RecipeError, StoreError
 from tunesmith.governance.access import may
 from tunesmith.lifecycle.model import find_model
-from tunesmith.lifecycle.recorded import recorded
+from tunesmith.lifecycle.recorded import PLAIN, began_with
 from tunesmith.lifecycle.release import Release, put_out
 from tunesmith.lifecycle.run import tell_decision
 from tunesmith.lifecycle.session import Session
@@ -80,9 +80,15 @@ def approve(session: Session, run_id: str, reason: str, *, is_refused: bool = Fa
     folder = session.workspace.run_folder(run_id)
     with session.workspace.lock(folder / "lock", wait=False):
         _check(run)
-        recipe = recorded(folder, run_id, run.recipe_digest)
-        released, word, is_alone = _decide(session, run, recipe.name, recipe.serve.alias, reason, is_refused=is_refused)
-        report = tell_decision(session, recipe, run_id, released)
+        # As the run began, and not as somebody, or a newer version's defaults, would have it by now.
+        began = began_with(folder, run.recipe_digest)
+        if began is None:
+            raise StoreError(
+                f"what the run `{run_id}` began with is not known any more", seen=folder / PLAIN, next="run it again"
+            )
+        name, alias = str(began["name"]), str(began["serve"]["alias"])
+        released, word, is_alone = _decide(session, run, name, alias, reason, is_refused=is_refused)
+        report = tell_decision(session, run_id, released)
     return Decided(
         run=run_id,
         status=released.status,

@@ -45,7 +45,7 @@ def recorded(folder: FilePath, run_id: str, digest: str) -> AnyRecipe:
     recipe = load(path)
     if digest_of(recipe) == digest:
         return recipe
-    before = _before(folder / PLAIN, digest)
+    before = began_with(folder, digest)
     if before is None:
         seen, back = "what it was is not known any more", ""
     else:
@@ -81,10 +81,10 @@ def _shown(value: Any) -> str:
     return "not there" if value is _MISSING else problems.shown(json.dumps(value, ensure_ascii=False))
 
 
-def _before(path: FilePath, digest: str) -> Any:
-    """The recipe as it was, where its file is still that of the ledger."""
+def began_with(folder: FilePath, digest: str) -> Any:
+    """The recipe's values as they were when the run began; None where they are not those of the ledger any more."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads((folder / PLAIN).read_text(encoding="utf-8"))
         return found if digests.of_value(found) == digest else None
     except (OSError, ValueError):
         return None

@@ -237,7 +237,7 @@ def report_path(session: Session, run_id: str) -> Path:
     return session.workspace.run_folder(run_id) / REPORT
 
 
-def tell_decision(session: Session, recipe: AnyRecipe, run_id: str, released: Release) -> Path | None:
+def tell_decision(session: Session, run_id: str, released: Release) -> Path | None:
     """Write a run's result and report anew after a person decided, from what its steps made.
 
     None where something that the report shows is gone: the decision is in the ledger all the same.
@@ -248,6 +248,7 @@ def tell_decision(session: Session, recipe: AnyRecipe, run_id: str, released: Re
         told: dict[str, Any] = {"status": released.status, "model": released.reference or f"run:{run_id}"}
         told["approval"] = released.approval.to_dict() if released.approval else None
         write_json(folder / RESULT, outcome | told)
+        recipe = recorded(folder, run_id, session.ledger.run(run_id).recipe_digest)
         store = ArtifactStore(session.workspace, session.ledger)
         keys = {step.name: step.step_key for step in session.ledger.run_steps(run_id)}
         flow = flow_of(recipe, store)
