@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from tunesmith.lifecycle.monitor import Monitored
     from tunesmith.lifecycle.predict_file import FileAnswers
     from tunesmith.lifecycle.reports import ReleasedModel
+    from tunesmith.lifecycle.retrain import Retrained
     from tunesmith.lifecycle.shown_rows import ShownRows
     from tunesmith.lifecycle.starter import Started
     from tunesmith.lifecycle.suggest import Suggestion
     from tunesmith.store.access import Key, NewKey, User
     from tunesmith.store.audit import Entry
     from tunesmith.store.verify_audit import Verified
+    from tunesmith.store.withdrawals import Withdrawal
 
 __all__ = [
     "Demo",
@@ -86,6 +88,7 @@ __all__ = [
     "plan",
     "predict_file",
     "resume",
+    "retrain",
     "reveal",
     "revoke_key",
     "rollback",
@@ -95,6 +98,7 @@ __all__ = [
     "texts_to_explain",
     "train",
     "users",
+    "withdraw",
 ]
 
 DEMO_FOLDER = "tunesmith-demo"
@@ -203,6 +207,40 @@ def resume(
     """Go on with a run that was stopped."""
     with _open("resume", home, project, listener, cancel) as session:
         return resume_run(session, run_id, until)
+
+
+def retrain(
+    reference: str,
+    overrides: Sequence[str] = (),
+    *,
+    add: Sequence[Path | str] = (),
+    on: Literal["drift", "labels"] | None = None,
+    until: Until = "release",
+    home: Path | str | None = None,
+    project: str = "default",
+    listener: Listener | None = None,
+    cancel: threading.Event | None = None,
+) -> Retrained:
+    """Train a model in production again and judge the new one against it; ``on``: only where drift or labels call."""
+    from tunesmith.lifecycle.retrain import retrain as again
+
+    with _open("retrain", home, project, listener, cancel) as session:
+        return again(session, reference, add=[Path(one) for one in add], overrides=overrides, on=on, until=until)
+
+
+def withdraw(
+    source: str,
+    purpose: str = "",
+    *,
+    is_permitted: bool = False,
+    home: Path | str | None = None,
+    project: str = "default",
+) -> list[Withdrawal]:
+    """Let no run use the rows of a source, for a purpose or any; ``is_permitted`` takes that back. All that stand."""
+    from tunesmith.lifecycle.permission import withdraw as put_down
+
+    with _open("withdraw", home, project) as session:
+        return put_down(session, source, purpose, is_permitted=is_permitted)
 
 
 def load(reference: str, *, home: Path | str | None = None, project: str = "default") -> Model | LanguageModel:

@@ -21,6 +21,11 @@ def of_value(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+def of_bytes(content: bytes) -> str:
+    """The SHA-256 of some bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def of_file(path: Path) -> str:
     """The SHA-256 of a file's bytes."""
     digest = hashlib.sha256()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ import polars as pl
 
 from tunesmith.core.errors import DataError, RecipeError, StepError
 from tunesmith.core.stage import Facts, Given, StepContext
-from tunesmith.core.tasks import is_language
+from tunesmith.core.tasks import Task, is_language
 from tunesmith.data import (
     by_time,
     clean,
@@ -150,29 +150,30 @@ class Prepare:
         }
         if self.config.outside is not None:
             facts["outside"] = outside.facts_of(aside, self.config.outside)
-        return facts | self._learned(parts)
+        return facts | learned(parts, self.config.task, self.config.targets)
 
-    def _learned(self, parts: Mapping[SplitName, pl.DataFrame]) -> Facts:
-        """What the training rows say of the labels or targets."""
-        task, train = self.config.task, parts["train"]
-        if is_language(task):
-            return {"labels": [], "label_counts": {}}
-        if task == "regress":
-            facts: Facts = {"labels": [], "label_counts": {}}
-            if len(self.config.targets) < 2:
-                return {**facts, "target": _target(train["label"])}
-            numbers = targets.scales(train, self.config.targets)
-            scale = {name: _target(column) for name, column in numbers.items()}
-            return {**facts, "targets": list(scale), "scale": scale}
-        names = {split_name: targets.label_names(part, task) for split_name, part in parts.items()}
-        facts = {
-            "labels": names["train"].unique().sort().to_list(),
-            "label_counts": {split_name: _counts(one) for split_name, one in names.items()},
-        }
-        if task == "tag":
-            per_row = train[targets.ANSWER].list.len().value_counts(name="n").sort(targets.ANSWER)
-            facts["labels_per_row"] = {str(number): n for number, n in per_row.iter_rows()}
-        return facts
+
+def learned(parts: Mapping[SplitName, pl.DataFrame], task: Task, names_of_targets: Sequence[str]) -> Facts:
+    """What the training rows say of the labels or targets."""
+    train = parts["train"]
+    if is_language(task):
+        return {"labels": [], "label_counts": {}}
+    if task == "regress":
+        facts: Facts = {"labels": [], "label_counts": {}}
+        if len(names_of_targets) < 2:
+            return {**facts, "target": _target(train["label"])}
+        numbers = targets.scales(train, names_of_targets)
+        scale = {name: _target(column) for name, column in numbers.items()}
+        return {**facts, "targets": list(scale), "scale": scale}
+    names = {split_name: targets.label_names(part, task) for split_name, part in parts.items()}
+    facts = {
+        "labels": names["train"].unique().sort().to_list(),
+        "label_counts": {split_name: _counts(one) for split_name, one in names.items()},
+    }
+    if task == "tag":
+        per_row = train[targets.ANSWER].list.len().value_counts(name="n").sort(targets.ANSWER)
+        facts["labels_per_row"] = {str(number): n for number, n in per_row.iter_rows()}
+    return facts
 
 
 def _gathered(inputs: shape.Inputs, config: PrepareConfig) -> tuple[Gathered, PrepareConfig]:

@@ -17,6 +17,10 @@ from tunesmith.evaluation.measures_config import FairnessConfig
 from tunesmith.metrics import table
 
 Confidence = Annotated[float, Field(ge=0.5, lt=1)]
+MOST_FORGOTTEN = 0.02
+"""Of its score on the champion's test rows, what a challenger may lose where the recipe's gate does not say."""
+CHAMPION = "champion"
+"""What the model in production is called among the baselines of its challenger."""
 
 BASELINES: dict[HeadTask, tuple[str, ...]] = {
     "classify": ("majority", "base_centroid", "tfidf"),
@@ -59,6 +63,21 @@ Gate = dict[str, GateRule]
 def default_gate(task: Task, baselines: Sequence[str]) -> Gate:
     """The gate of a recipe that has none: the task's primary metric, better than every baseline that is run."""
     return {table.PRIMARY[task]: GateRule(better_than=tuple(baselines))} if baselines else {}
+
+
+def challenging(gate: Gate, task: Task) -> Gate:
+    """A gate as a challenger meets it: better than the champion too, and next to nothing forgotten."""
+    leads = table.PRIMARY[task]
+    rule = gate.get(leads)
+    asked = () if rule is None else rule.better_than
+    if any(CHAMPION in one.better_than for one in gate.values()):
+        return {"forgetting": GateRule(at_most=MOST_FORGOTTEN), **gate}
+    better = (
+        GateRule(better_than=(CHAMPION,))
+        if rule is None
+        else rule.model_copy(update={"better_than": (*asked, CHAMPION)})
+    )
+    return {**gate, leads: better, "forgetting": gate.get("forgetting", GateRule(at_most=MOST_FORGOTTEN))}
 
 
 def check_gate(gate: Mapping[str, GateRule], task: Task, baselines: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from tunesmith.evaluation.limits import check_limits, divided, with_checks
 from tunesmith.evaluation.measures import measure
 from tunesmith.evaluation.predictions import Predictions, decided
 from tunesmith.evaluation.rejection import rejection_facts
+from tunesmith.evaluation.retained import retained
 from tunesmith.evaluation.significance import MODEL, Resamples, intervals
 from tunesmith.evaluation.truth import Truth, given_labels, truth_of
 from tunesmith.models.manifest import Decision
@@ -60,6 +61,11 @@ class Evaluate:
             seed=context.seed,
         )
         more = measure(self.config, given, test, truth.targets_N, answers, context.seed)
+        kept, more.values["forgetting"] = retained(
+            self.config, given["splits"].path, test, truth.targets_N, predicted, context.seed
+        )
+        if kept is not None:
+            more.facts["retained"] = kept
         rules, limits = divided(rules)
         judgement, comparisons, not_measured = gates.judge(rules, scores, self.config.confidence)
         judgement = with_checks(judgement, check_limits(limits, more.values, self.config.confidence))

@@ -65,6 +65,9 @@ def held_fast(recipe: AnyRecipe, ledger: Ledger) -> AnyRecipe:
         return lasting_name(ledger, model) if is_reference(model) else model
 
     assert isinstance(recipe, Recipe | LanguageRecipe)
+    if isinstance(recipe, Recipe) and recipe.champion is not None:
+        champion = recipe.champion.model_copy(update={"model": lasting(recipe.champion.model)})
+        recipe = recipe.model_copy(update={"champion": champion})
     named = recipe.model
     found = lasting(named) if isinstance(named, str) else tuple(map(lasting, named))
     return recipe if found == named else recipe.model_copy(update={"model": found})

@@ -11,6 +11,7 @@ from tunesmith.data.config import LabelledTextsConfig
 from tunesmith.data.labels.config import WithoutSuspectsConfig
 from tunesmith.explanation.config import INSTALL, VectorsConfig
 from tunesmith.lifecycle.base_step import add_base
+from tunesmith.lifecycle.champion import find_champion
 from tunesmith.lifecycle.flow import Flow, ingest, privacy
 from tunesmith.lifecycle.steps import From
 from tunesmith.recipe.recipe import Recipe
@@ -24,6 +25,7 @@ def add_head_parts(recipe: Recipe, flow: Flow) -> None:
     privacy(recipe, flow)
     parts = (
         _prepare,
+        _extend,
         _base,
         _features,
         _label_errors,
@@ -47,7 +49,19 @@ def _prepare(recipe: Recipe, flow: Flow) -> None:
     flow.at |= {"splits": From("prepare", "splits"), "quality": From("prepare", "quality")}
 
 
+def _extend(recipe: Recipe, flow: Flow) -> None:
+    """New rows join those of the model in production, which keep their splits."""
+    config = recipe.for_extend()
+    if config is not None and recipe.champion is not None:
+        before = find_champion(flow.store, recipe.champion.model, recipe.task).splits
+        flow.add("extend", "extend", config, flow.given("splits"), held={"before": before})
+        flow.at["splits"] = From("extend", "splits")
+
+
 def _base(recipe: Recipe, flow: Flow) -> None:
+    if recipe.champion is not None:
+        flow.at["base"] = add_base(flow, "base", recipe.champion.model)
+        return
     if isinstance(recipe.model, str) and recipe.model != AUTO:
         flow.at["base"] = add_base(flow, "base", recipe.model)
         return
@@ -91,6 +105,10 @@ def _baselines(recipe: Recipe, flow: Flow) -> None:
     needed = ("splits", "activations") if _baselines_need_features(recipe) else ("splits",)
     flow.add("baselines", "baselines", recipe.for_baselines(), flow.given(*needed))
     flow.at["baselines"] = From("baselines", "baselines")
+    if recipe.champion is not None:
+        held = find_champion(flow.store, recipe.champion.model, recipe.task).answering
+        flow.add("champion", "champion", recipe.for_baselines(), flow.given("baselines", "splits"), held=held)
+        flow.at["baselines"] = From("champion", "baselines")
 
 
 def _adapt(recipe: Recipe, flow: Flow) -> None:
@@ -137,7 +155,10 @@ def _train(recipe: Recipe, flow: Flow) -> None:
     given = flow.given("base", "splits", *_needs(recipe))
     # Settings that tuning found stand in for the recipe's own.
     given |= {name: one for name, one in flow.at.items() if name == "settings"}
-    step = flow.add("train", "train", recipe.for_train(), given)
+    held = {}
+    if recipe.champion is not None:
+        held["parent"] = find_champion(flow.store, recipe.champion.model, recipe.task).model
+    step = flow.add("train", "train", recipe.for_train(), given, held=held)
     flow.at |= {"model": From(step, "model"), "history": From(step, "history")}
 
 

@@ -118,5 +118,5 @@ def _data(steps: Mapping[str, Mapping[str, Artifact]]) -> dict[str, Any]:
         for name, made in steps.items()
         if name.startswith("ingest:") and "dataset" in made
     ]
-    prepared = steps.get("prepare", {}).get("splits")
+    prepared = steps.get("extend", steps.get("prepare", {})).get("splits")
     return {} if prepared is None else {"sources": sources, "splits": dict(prepared.facts["splits"])}

@@ -36,7 +36,8 @@ def make_plan(recipe: AnyRecipe, runner: Runner) -> Plan:
     runner.keys |= runner.keys_of(specs)
     before = {spec.name: runner.status_of(spec) for spec in specs}
     results = runner.run(now)
-    splits, quality = results["prepare"]["splits"], results["prepare"]["quality"]
+    splits = results.get("extend", results["prepare"])["splits"]
+    quality = results["prepare"]["quality"]
     base = outlook.planned_base(specs, results, runner)
     lengths = token_lengths(recipe, splits, base)
     planned = []

@@ -179,12 +179,9 @@ def predict_file(
     check_output(path, out)
     table = open_table(path, [text_column] if text_column else trained_on)
     same_format(out, table)
-    cells = sample(table)
-    how = (
-        asking(cells, text_column, trained_on, path.name, learned_as)
-        if isinstance(model, LanguageModel)
-        else text_of(*columns.text_column(cells, text_column, trained_on, path.name))
-    )
+    asked = (sample(table), text_column, trained_on, path.name)
+    is_language = isinstance(model, LanguageModel)
+    how = asking(*asked, learned_as) if is_language else text_of(*columns.text_column(*asked))
     num_records, num_refused, taken = _survey(table)
     num_refused += asked_rows.num_refused(model, table, how) if isinstance(model, LanguageModel) else 0
     new = _Columns.beside(taken, model, is_all)

@@ -139,7 +139,8 @@ def splits_of(session: Session, reference: str) -> Artifact:
 
     Raises: StoreError where they are gone.
     """
-    key = _key(session, run_of(session, reference), "prepare")
+    run_id = run_of(session, reference)
+    key = _key(session, run_id, "extend") or _key(session, run_id, "prepare")
     outputs = None if key is None else ArtifactStore(session.workspace, session.ledger).find(key)
     if outputs is None:
         raise StoreError(f"the rows that `{reference}` was trained on are gone")

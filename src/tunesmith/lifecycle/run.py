@@ -15,6 +15,7 @@ from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import Interrupted, StepError, TunesmithError
 from tunesmith.core.events import Event, EventLog
 from tunesmith.lifecycle.base_step import held_fast
+from tunesmith.lifecycle.champion import note_champion
 from tunesmith.lifecycle.flow import Flow
 from tunesmith.lifecycle.flows import flow_of
 from tunesmith.lifecycle.recorded import digest_of, record, recorded
@@ -58,14 +59,14 @@ class RunResult:
         return asdict(self)
 
 
-def start_run(session: Session, recipe: AnyRecipe, until: Until = "release") -> RunResult:
-    """Run a recipe under a new run id."""
+def start_run(session: Session, recipe: AnyRecipe, until: Until = "release", cause: str = "by hand") -> RunResult:
+    """Run a recipe under a new run id; ``cause``: why a model in production is trained again, where one is."""
     recipe = held_fast(recipe, session.ledger)
     stamp = datetime.now(UTC).strftime("%m%d-%H%M")
     run_id = f"{recipe.name}-{stamp}-{secrets.token_hex(2)}"
     with _held(session, run_id) as folder:
         record(recipe, folder)
-        return _locked(session, recipe, run_id, until, folder)
+        return _locked(session, recipe, run_id, until, folder, cause)
 
 
 def resume_run(session: Session, run_id: str, until: Until = "release") -> RunResult:
@@ -87,9 +88,12 @@ def _held(session: Session, run_id: str) -> Iterator[Path]:
         yield folder
 
 
-def _locked(session: Session, recipe: AnyRecipe, run_id: str, until: Until, folder: Path) -> RunResult:
+def _locked(
+    session: Session, recipe: AnyRecipe, run_id: str, until: Until, folder: Path, cause: str = "by hand"
+) -> RunResult:
     started = datetime.now(UTC)
     session.ledger.start_run(run_id, recipe.name, recipe.task, digest_of(recipe), by=session.actor)
+    note_champion(session, recipe, run_id, cause)
     log = EventLog(folder / "events.jsonl", session.listener)
     warnings: list[str] = []
 

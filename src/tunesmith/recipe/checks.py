@@ -13,7 +13,7 @@ from tunesmith.core.errors import RecipeError
 from tunesmith.data.sources.config import LABEL_COLUMN
 from tunesmith.evaluation.config import BASELINES, check_gate
 from tunesmith.metrics import table
-from tunesmith.recipe import adapt_checks, column_checks, measure_checks
+from tunesmith.recipe import adapt_checks, champion, column_checks, measure_checks
 from tunesmith.recipe.problems import Problem
 from tunesmith.recipe.yaml12 import Path
 from tunesmith.selection.config import AUTO, RANKED_TASKS
@@ -40,6 +40,7 @@ def problems(recipe: Recipe) -> Iterator[Problem]:
         _method,
         _early_stopping,
         adapt_checks.problems,
+        champion.problems,
         _model,
         _tune,
         _baselines,

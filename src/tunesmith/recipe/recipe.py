@@ -12,16 +12,19 @@ from pydantic_core import PydanticCustomError
 from tunesmith.core.config import Config
 from tunesmith.core.tasks import HEAD_TASKS, TASKS, HeadTask
 from tunesmith.data.augment.config import AugmentConfig
+from tunesmith.data.extend_config import ExtendConfig
 from tunesmith.data.labels.config import LabelErrorsConfig
 from tunesmith.data.prepare_config import PrepareConfig, SplitConfig
 from tunesmith.data.sources.config import LABEL_COLUMN
 from tunesmith.data.targets_config import LabelsConfig
 from tunesmith.evaluation.config import (
     BASELINES,
+    CHAMPION,
     BaselinesConfig,
     Confidence,
     EvaluateStageConfig,
     GateRule,
+    challenging,
     default_gate,
 )
 from tunesmith.evaluation.criteria import CRITERIA, Measure
@@ -35,6 +38,7 @@ from tunesmith.evaluation.measures_config import (
 from tunesmith.explanation.config import ExplainConfig, ExplainStageConfig
 from tunesmith.monitoring.config import DriftStageConfig, MonitorConfig, ReferenceConfig
 from tunesmith.recipe.adapt_phase import METHOD, AdaptPhase, is_adapting
+from tunesmith.recipe.champion import ChampionConfig
 from tunesmith.recipe.sections import AnyRecipe, Gathered, ModelName, RowsSection, refused
 from tunesmith.selection.config import AUTO, SelectConfig
 from tunesmith.training.config import FeaturesConfig, TrainConfig, TrainStageConfig
@@ -123,6 +127,10 @@ class Recipe(AnyRecipe):
     """The phase of training. Every default is the vetted setting. Or a list of phases, each from the model of the one
     before: the earlier ones have `method: continued_pretraining` and pre-train the encoder on with texts, the last one
     is the head's."""
+    champion: Annotated[ChampionConfig | None, Gathered] = None
+    """The model in production that this run trains again, as `tunesmith retrain` writes it: its rows keep their splits,
+    its encoder and head are the start, and the gate asks to be better than it and to forget next to nothing. Null:
+    a model is trained from `model`."""
     tune: Annotated[TuneConfig | None, Gathered] = None
     """Searches for better settings of `train` on the validation rows, before the model is trained with them; `{}` turns
     it on with its defaults. Null: `train` is taken as it is."""
@@ -140,7 +148,7 @@ class Recipe(AnyRecipe):
     """Which words speak for the answers to test rows, which training rows are behind them, and how far to trust that;
     `{}` turns it on with its defaults. Null: not explained."""
     monitor: Annotated[MonitorConfig, Gathered] = MonitorConfig()
-    """How the released model is watched: which answers are kept, when an alert is given, who is told. Changes no run."""
+    """How the released model is watched: which answers are kept, when an alert is given, who is told."""
 
     @model_validator(mode="before")
     @classmethod
@@ -238,8 +246,9 @@ class Recipe(AnyRecipe):
 
     @property
     def baselines(self) -> tuple[str, ...]:
-        """The baselines that are run: those named, else all of the task."""
-        return BASELINES[self.task] if self.evaluate.baselines is None else self.evaluate.baselines
+        """What the model is compared with: the baselines named, else all of the task; and a champion, if any."""
+        named = BASELINES[self.task] if self.evaluate.baselines is None else self.evaluate.baselines
+        return named if self.champion is None else (*named, CHAMPION)
 
     @property
     def confidence(self) -> float:
@@ -337,7 +346,19 @@ class Recipe(AnyRecipe):
 
     def for_baselines(self) -> BaselinesConfig:
         """What the stage `baselines` is given."""
-        return BaselinesConfig(task=self.task, names=list(self.baselines))
+        return BaselinesConfig(task=self.task, names=[name for name in self.baselines if name != CHAMPION])
+
+    def for_extend(self) -> ExtendConfig | None:
+        """What the stage `extend` is given; None where the recipe has no champion."""
+        if self.champion is None:
+            return None
+        return ExtendConfig(
+            task=self.task,
+            targets=self.label_columns if self.task == "regress" else (),
+            group_by=self.data.split.group_by,
+            without=self.champion.without,
+            needs_new=self.champion.needs_new,
+        )
 
     def for_keep(self) -> KeepConfig:
         """What the stage `keep` is given."""
@@ -378,6 +399,8 @@ class Recipe(AnyRecipe):
     def for_evaluate(self) -> EvaluateStageConfig:
         """What the stage `evaluate` is given; a recipe without a gate gets the task's."""
         gate = default_gate(self.task, self.baselines) if self.gate is None else self.gate
+        if self.champion is not None:
+            gate = challenging(gate, self.task)
         fairness = self.evaluate.fairness
         if fairness is not None and fairness.max_gap is not None:
             gate = {**gate, "fairness_gap": GateRule(at_most=fairness.max_gap)}

@@ -20,6 +20,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.core.method import HasNetworks, HasScores, Method, Network, Row
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.metrics import table
+from tunesmith.models.heads import Head
 from tunesmith.models.manifest import (
     BaseReference,
     Decision,
@@ -29,6 +30,7 @@ from tunesmith.models.manifest import (
     Standardization,
     TextRepair,
 )
+from tunesmith.models.widen import carry_over
 from tunesmith.training.calibration import classify_decision, tag_decision
 from tunesmith.training.config import TrainStageConfig
 from tunesmith.training.features import open_tokenizer
@@ -118,6 +120,9 @@ def assemble(config: TrainStageConfig, given: Given, context: StepContext) -> As
         """The network at its start, its optimizers, and what they minimise: the same whenever it is called."""
         torch.manual_seed(context.seed)
         model = trainable.network(manifest, given["base"])
+        if "parent" in given:
+            head: Head = model.module.head  # type: ignore[assignment]
+            carry_over(head, manifest, given["parent"].path)
         networks = Networks({"model": model, **_extra(method, model)}, resolve(config.precision))
         return Fresh(
             networks, _optimizers(config, networks, factor), aim_of(method, config, model, manifest.num_outputs)

@@ -1,0 +1,51 @@
+"""``tunesmith retrain``: a model in production trained again, and judged against itself as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.text import Text
+
+from tunesmith.cli.screen import Screen
+from tunesmith.cli.verb import Overrides, Until, verb
+from tunesmith.core.errors import Denied
+
+Model = Annotated[str, typer.Argument(help="name, or name@alias.", metavar="MODEL")]
+Add = Annotated[
+    list[Path] | None,
+    typer.Option("--add", help="A file of more labelled rows, with a source's columns. Repeatable.", metavar="FILE"),
+]
+On = Annotated[
+    Literal["drift", "labels"] | None,
+    typer.Option(
+        "--on", help="Only where drift is shown, or people gave labels enough: for a timer.", show_default=False
+    ),
+]
+
+
+@verb
+def retrain(
+    screen: Screen, model: Model, add: Add = None, on: On = None, set: Overrides = None, until: Until = "release"
+) -> None:
+    """Train a released model again: new rows join the old, the challenger meets the champion, the gate decides."""
+    from tunesmith import api
+    from tunesmith.cli.run_screen import shown
+
+    with screen.working() as work:
+        done = api.retrain(
+            model,
+            set or [],
+            add=add or [],
+            on=on,
+            until=until,
+            listener=work.listener,
+            cancel=work.cancel,
+            **screen.where,
+        )
+    head = Text(f"{done.champion}: {done.why}", "bold")
+    lines = [] if done.result is None else shown(done.result, screen)
+    screen.result(done.to_dict(), head, *lines)
+    if done.result is not None and done.result.status == "denied":
+        raise typer.Exit(Denied.exit_code)

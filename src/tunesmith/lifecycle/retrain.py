@@ -1,0 +1,222 @@
+"""A model in production trained again: with what people said of its answers, more rows, or without withdrawn ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tunesmith.core import digests, wiring
+from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.data.ingest import HASHED
+from tunesmith.lifecycle import permission
+from tunesmith.lifecycle.capture import recipe_of
+from tunesmith.lifecycle.champion import find_champion
+from tunesmith.lifecycle.monitor import monitor
+from tunesmith.lifecycle.run import RunResult, Until, start_run
+from tunesmith.lifecycle.session import Session
+from tunesmith.recipe.load import load
+from tunesmith.recipe.recipe import Recipe
+from tunesmith.store import observations
+from tunesmith.store.artifacts import ArtifactStore
+from tunesmith.store.files import make_folder, write_bytes
+from tunesmith.store.observations import Observation
+from tunesmith.store.records import ModelVersion
+from tunesmith.training.config import TrainConfig
+
+Cause = Literal["by hand", "drift", "labels", "erasure"]
+FEEDBACK = "feedback"
+FOLDER = "retrain"
+KINDS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What came of it."""
+
+    champion: str
+    """``name@version`` of the model that was to be trained again."""
+    cause: Cause
+    why: str
+    """What called for it, or why nothing was done."""
+    feedback: int
+    """Rows with a true label that people gave."""
+    without: tuple[str, ...]
+    """Sources that may no longer be used."""
+    result: RunResult | None
+    """How the run of the challenger ended; None where nothing called for one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The outcome as JSON values."""
+        one = {name: value for name, value in vars(self).items() if name != "result"}
+        return one | {"without": list(self.without), "run": None if self.result is None else self.result.to_dict()}
+
+
+def retrain(
+    session: Session,
+    reference: str,
+    *,
+    add: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
+    on: Literal["drift", "labels"] | None = None,
+    until: Until = "release",
+) -> Retrained:
+    """Train the model of ``name`` or ``name@alias`` again, from its weights, and judge it against itself as it was.
+
+    ``add``: files with more labelled rows, in the columns of a source of the recipe. ``on``: only where that calls for
+    it, for a timer to ask often.
+    Raises: RecipeError for a model that is no head's, StoreError where its recipe or rows are gone, DataError where no
+        row is new.
+    """
+    version = _champion(session, reference)
+    name = f"{version.name}@{version.version}"
+    parent = recipe_of(session, version)
+    if parent is None:
+        raise StoreError(
+            f"the recipe that made `{name}` is gone",
+            seen=f"run {version.run_id}",
+            next="write `champion: {model: " + name + "}` into a recipe, and `tunesmith run` it",
+        )
+    if not isinstance(parent, Recipe):
+        raise RecipeError(
+            "a model that writes text is trained again by a recipe of its own",
+            seen=f"{name}: task {parent.task}",
+            next=f"write `model: {name}` into the recipe, and `tunesmith run` it",
+        )
+    told = _feedback(session, version.name)
+    why, is_called = _call(session, name, parent, len(told), on)
+    without = tuple(permission.withdrawn(session.ledger, parent))
+    cause: Cause = on or "by hand"
+    if not is_called:
+        return Retrained(name, cause, why, len(told), without, None)
+    table = _child(session, version, parent, without, told, add)
+    recipe = load(table, overrides)
+    result = start_run(session, recipe, until, cause=cause)
+    return Retrained(name, cause, why, len(told), without, result)
+
+
+def _champion(session: Session, reference: str) -> ModelVersion:
+    name, _, which = reference.partition("@")
+    if which:
+        return session.ledger.resolve(name, which)
+    mine = [one for one in session.ledger.models() if one.name == name]
+    aliases = sorted({alias for one in mine for alias in one.aliases})
+    if len(aliases) == 1:
+        return session.ledger.resolve(name, aliases[0])
+    # With several, the one that recipes release to by default; an unknown name is told by the ledger.
+    return session.ledger.resolve(name, "production")
+
+
+def _call(session: Session, name: str, recipe: Recipe, num_told: int, on: str | None) -> tuple[str, bool]:
+    """What calls for a new training, in words, and whether it does."""
+    if on is None:
+        return "asked for by hand", True
+    if on == "labels":
+        least = recipe.monitor.feedback.min_rows
+        return f"{num_told:,} of {least:,} rows with a true label", num_told >= least
+    found = monitor(session, name)
+    if not found.is_alert:
+        return "no drift is shown", False
+    return "; ".join(str(one["words"]) for one in found.causes), True
+
+
+def _child(
+    session: Session,
+    version: ModelVersion,
+    parent: Recipe,
+    without: tuple[str, ...],
+    told: list[Observation],
+    add: Sequence[Path],
+) -> dict[str, Any]:
+    """The recipe of the challenger, as JSON values."""
+    find_champion(ArtifactStore(session.workspace, session.ledger), f"{version.name}@{version.version}", parent.task)
+    table = parent.model_dump(mode="json")
+    dropped = {*without, *parent.text_sources, FEEDBACK}
+    dropped |= {one.name for one in parent.data.sources if one.name.startswith("added-")}
+    sources = [one for one in table["data"]["sources"] if one["name"] not in dropped]
+    if told:
+        sources.append(_told_source(session, parent, told))
+    sources += [_added(path, number, parent) for number, path in enumerate(add, 1)]
+    if not sources:
+        raise RecipeError("every source of this model was withdrawn", seen=", ".join(without), next="--add FILE")
+    table["data"] |= {"sources": sources, "augment": None}
+    table["train"] = _settings(session, version, parent)
+    table |= {"tune": None, "explain": table["explain"]}
+    table["champion"] = {"model": f"{version.name}@{version.version}", "without": list(without)}
+    return table
+
+
+def _settings(session: Session, version: ModelVersion, parent: Recipe) -> dict[str, Any]:
+    """The settings that the champion was trained with: those that tuning found, else the recipe's."""
+    if parent.tune is None:
+        return parent.head_phase.model_dump(mode="json")
+    store = ArtifactStore(session.workspace, session.ledger)
+    found = [store.ledger.artifact(digest) for digest in store.load(version.digest).parents]
+    settings = next((one.digest for one in found if one.kind == "settings"), None)
+    if settings is None:
+        return parent.head_phase.model_dump(mode="json")
+    text = (store.load(settings).path / "settings.json").read_text(encoding="utf-8")
+    return {key: value for key, value in json.loads(text)["train"].items() if key in TrainConfig.model_fields}
+
+
+def _feedback(session: Session, name: str) -> list[Observation]:
+    """What people said of the answers of any version, where the text was kept; the oldest first."""
+    found = observations.read(session.ledger.engine, session.ledger.project, name)
+    return [one for one in reversed(found) if one.has_truth and one.text]
+
+
+def _told_source(session: Session, recipe: Recipe, told: list[Observation]) -> dict[str, Any]:
+    """The rows that people labelled, as a file by its content: equal feedback is an equal source."""
+    rows = [_row(one, recipe) for one in told]
+    text = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+    folder = make_folder(session.workspace.folder / FOLDER)
+    path = folder / f"{digests.of_bytes(text.encode())[:16]}.jsonl"
+    write_bytes(path, text.encode(), mode=0o600)
+    columns: dict[str, Any] = {"text": "text", "subject": "subject"}
+    columns |= {"label": list(recipe.label_columns)} if recipe.label_columns else {"label": "label"}
+    purpose = recipe.data.sources[0].purpose
+    return {"kind": "jsonl", "name": FEEDBACK, "path": str(path), "columns": columns, "purpose": purpose}
+
+
+def _row(one: Observation, recipe: Recipe) -> dict[str, Any]:
+    row: dict[str, Any] = {"text": one.text, "subject": None if one.subject is None else f"{HASHED}{one.subject}"}
+    if not recipe.label_columns:
+        return row | {"label": json.dumps(one.truth, ensure_ascii=False) if recipe.task == "tag" else one.truth}
+    if recipe.task == "tag":
+        return row | {name: int(name in one.truth) for name in recipe.label_columns}
+    numbers: Mapping[str, Any] = one.truth
+    return row | {name: numbers.get(name) for name in recipe.label_columns}
+
+
+def _added(path: Path, number: int, recipe: Recipe) -> dict[str, Any]:
+    """A file of more rows as a source, its columns named as in the first source of the recipe that fits it.
+
+    Raises: RecipeError where none does, with the columns there are.
+    """
+    kind = KINDS.get("".join(path.suffixes[-1:]).lower())
+    if kind is None or not path.is_file():
+        raise RecipeError(
+            "more rows come from a file", seen=str(path), allowed=", ".join(KINDS), next="--add later.csv"
+        )
+    wire = wiring.wire("source", kind)
+    file: dict[str, Any] = {"kind": kind, "name": f"added-{number}", "path": str(path.resolve())}
+    there = tuple(wiring.load(wire.make)(wiring.load(str(wire.config)).model_validate(file)).describe().columns)
+    for source in recipe.data.sources:
+        needed = [right for left, right in source.columns.items() if left.split(":")[0] in ("text", "label")]
+        if source.columns and set(needed) <= set(there):
+            columns = {left: right for left, right in source.columns.items() if right in there}
+            break
+        if not source.columns and {"text", "label"} <= set(there):
+            columns = {}
+            break
+    else:
+        wanted = [", ".join(source.columns.values()) or "text, label" for source in recipe.data.sources]
+        raise RecipeError(
+            f"{path.name} has not the columns of any source of the recipe",
+            seen=", ".join(there[:20]),
+            allowed=" or ".join(dict.fromkeys(wanted)),
+            next="name its columns as that source does",
+        )
+    return {**file, "columns": columns, "purpose": source.purpose, "licence": source.licence}

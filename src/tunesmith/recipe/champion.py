@@ -1,0 +1,52 @@
+"""What a recipe says of the model in production that it trains again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from tunesmith.core.config import Config
+from tunesmith.recipe.problems import Problem
+
+if TYPE_CHECKING:
+    from tunesmith.recipe.recipe import Recipe
+
+
+class ChampionConfig(Config):
+    """The model in production that this run goes on from, and is measured against."""
+
+    model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*@[a-z0-9][a-z0-9_.-]*$")]
+    """`name@alias` or `name@version`. Training starts from its encoder and its head, its rows keep their splits, and it
+    is the baseline `champion`."""
+    without: tuple[str, ...] = ()
+    """Sources whose rows may no longer be used: they leave the champion's splits too. Default: none."""
+    needs_new: bool = True
+    """Whether the run is refused where no row is new and none leaves. Default: true."""
+
+
+def problems(recipe: Recipe) -> Iterator[Problem]:
+    """What a recipe that trains a champion again cannot say."""
+    if recipe.champion is None:
+        if "forgetting" in (recipe.gate or {}):
+            yield Problem(
+                ("gate", "forgetting"),
+                "what is forgotten is measured against a model in production, and the recipe names none",
+                seen="no `champion`",
+                next="tunesmith retrain NAME, or write `champion: {model: name@production}`",
+            )
+        return
+    asked = {
+        ("tune",): recipe.tune is not None,
+        ("data", "augment"): recipe.data.augment is not None,
+        ("train",): bool(recipe.adapt_phases),
+    }
+    for path, is_asked in asked.items():
+        if is_asked:
+            yield Problem(
+                path,
+                f"`{'.'.join(path)}` comes before a head learns, and a champion's head goes on as it is",
+                seen=f"champion: {recipe.champion.model}",
+                next="leave it out: the champion's settings and encoder are taken over",
+            )
