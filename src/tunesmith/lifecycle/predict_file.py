@@ -180,8 +180,7 @@ def predict_file(
     table = open_table(path, [text_column] if text_column else trained_on)
     same_format(out, table)
     asked = (sample(table), text_column, trained_on, path.name)
-    is_language = isinstance(model, LanguageModel)
-    how = asking(*asked, learned_as) if is_language else text_of(*columns.text_column(*asked))
+    how = asking(*asked, learned_as) if isinstance(model, LanguageModel) else text_of(*columns.text_column(*asked))
     num_records, num_refused, taken = _survey(table)
     num_refused += asked_rows.num_refused(model, table, how) if isinstance(model, LanguageModel) else 0
     new = _Columns.beside(taken, model, is_all)

@@ -145,11 +145,9 @@ def _of_config(files: Path) -> dict[str, Any]:
     """What older folders say of generation in their config.json: beside a generation_config.json nobody reads it."""
     from transformers import GenerationConfig
 
-    found = GenerationConfig.from_pretrained(
-        files, config_file_name="config.json", local_files_only=True, _from_model_config=True
-    )
-    told: dict[str, Any] = found.to_diff_dict()
-    return {name: value for name, value in told.items() if not name.startswith("_") and name != "transformers_version"}
+    known = GenerationConfig().to_dict().keys() - {"transformers_version"}
+    told = read_json(files / "config.json")
+    return {name: told[name] for name in sorted(known & told.keys()) if told[name] is not None and name[0] != "_"}
 
 
 def end_ids(files: Path) -> frozenset[int]:
