@@ -40,6 +40,7 @@ def loaded(code: str, folder: Path) -> tuple[set[str], str]:
     [
         "import tunesmith, tunesmith.api, tunesmith.cli.main",
         "import tunesmith.lifecycle.predict_file, tunesmith.lifecycle.measure, tunesmith.lifecycle.compare",
+        "import tunesmith.server.app, tunesmith.server.run, tunesmith.lifecycle.deployment",
         "import tunesmith.lifecycle.doctor, tunesmith.lifecycle.starter, tunesmith.recipe.load",
     ],
 )
