@@ -9,6 +9,9 @@ from markupsafe import Markup
 from tunesmith.reporting.charts.axis import Axis
 from tunesmith.reporting.charts.svg import lines, percent, tag
 
+MOST_CHARS = 20
+"""Of a category's name: what fits beside its bars on the narrowest card."""
+
 
 def histogram_of(edges: Sequence[float], before: Sequence[float], now: Sequence[float], *, label: str) -> Markup:
     """Two histograms over the same bins: before as bars, now as a line of steps."""
@@ -46,17 +49,17 @@ def bars_of(names: Sequence[str], before: Sequence[float], now: Sequence[float],
     height = 100 / max(1, len(names))
     for place, (name, was, now_) in enumerate(zip(names, before, now, strict=True)):
         y = place * height
-        shown = name if len(name) <= 24 else f"{name[:23]}…"
+        shown = name if len(name) <= MOST_CHARS else f"{name[: MOST_CHARS - 1]}…"
         title = Markup("<title>{}</title>").format(f"{name}: {100 * was:.1f} % before, {100 * now_:.1f} % now")
-        rows.append(tag("text", shown, x="40%", y=percent(y + height / 2), dx="-6", dy="0.32em", class_="tick end"))
+        rows.append(tag("text", shown, x="52%", y=percent(y + height / 2), dx="-6", dy="0.32em", class_="tick end"))
         for share, kind, at in ((was, "was", 0.14), (now_, "now", 0.5)):
             rows.append(
                 tag(
                     "rect",
                     title,
-                    x="40%",
+                    x="52%",
                     y=percent(y + at * height),
-                    width=percent(58 * share / top),
+                    width=percent(48 * share / top),
                     height=percent(0.34 * height),
                     class_=kind,
                 )
