@@ -1,4 +1,4 @@
-"""Drift on real texts: windows drawn from what a model learned from, from elsewhere, and the way from capture to alert."""
+"""Drift on real texts: windows drawn from what a model learned from and from elsewhere; from capture to alert."""
 
 from __future__ import annotations
 
