@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
 import signal
 import socket
-import stat
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests import tiny
-from tests.serving import ROOT, Running, fake_server, started
-
-from tunesmith.core.artifact import Artifact, MadeBy
-from tunesmith.lifecycle.session import open_session
-from tunesmith.store.artifacts import ArtifactStore
+from tests.serving import fake_server
 
 CLIENTS = 32
 
