@@ -24,7 +24,7 @@ from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.session import Session
 from tunesmith.models.manifest import ModelManifest
 from tunesmith.models.manifests import read_manifest
-from tunesmith.monitoring.alerts import Alert, causes, tell
+from tunesmith.monitoring.alerts import Alert, Delivery, causes, tell
 from tunesmith.monitoring.config import MonitorConfig, seconds_of
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.reporting.drift_report import DriftView, write_drift_report
@@ -269,15 +269,9 @@ def _told(
         notes=notes,
     )
     write_drift_report(view, page)
-    delivery = None
-    if why:
-        log = EventLog(folder / EVENTS, session.listener)
-        try:
-            rows = 0 if found is None else found.rows["looked_at"]
-            alert = Alert(model, session.workspace.project, checked, rows, why, str(page))
-            delivery = tell(alert, config.webhook, emit=log.emit)
-        finally:
-            log.close()
+    rows = 0 if found is None else found.rows["looked_at"]
+    alert = Alert(model, session.workspace.project, checked, rows, why, str(page))
+    delivery = _alerted(session, config, alert, folder / EVENTS) if why else None
     monitored = Monitored(
         model=model,
         checked=checked,
@@ -296,6 +290,14 @@ def _told(
     )
     write_json(folder / LAST, monitored.to_dict())
     return monitored
+
+
+def _alerted(session: Session, config: MonitorConfig, alert: Alert, events: Path) -> Delivery | None:
+    log = EventLog(events, session.listener)
+    try:
+        return tell(alert, config.webhook, emit=log.emit)
+    finally:
+        log.close()
 
 
 def _folder(session: Session, model: str) -> Path:

@@ -51,7 +51,7 @@ class DriftView:
 
 
 @dataclass(frozen=True)
-class TestRow:
+class Line:
     """One line of the table, and its picture."""
 
     name: str
@@ -99,7 +99,7 @@ def render(view: DriftView) -> str:
     )
 
 
-def _headline(view: DriftView, tests: Sequence[TestRow]) -> str:
+def _headline(view: DriftView, tests: Sequence[Line]) -> str:
     if view.causes:
         return f"Alert: {counted(len(view.causes), 'reason')}"
     if not any(one.kind != "open" for one in tests):
@@ -123,7 +123,7 @@ def _limits(facts: Mapping[str, Any] | None) -> str:
     return f"{words} Effects below {facts['min_effect']:g} give none."
 
 
-def _row(one: Mapping[str, Any]) -> TestRow:
+def _row(one: Mapping[str, Any]) -> Line:
     name, means = NAMES.get(one["name"], (None, ""))
     if name is None:
         name = metric(one["name"]) if one["group"] == "performance" else one["name"].capitalize()
@@ -131,7 +131,7 @@ def _row(one: Mapping[str, Any]) -> TestRow:
     is_told = one["adjusted"] is not None
     kind = "worse" if one["is_alert"] else "not-shown" if is_told else "open"
     verdict = one["verdict"] if one["is_alert"] or one["verdict"] != "changed" else "better"
-    return TestRow(
+    return Line(
         name=name,
         means=means,
         verdict=WORDS.get(verdict, verdict),
