@@ -59,21 +59,22 @@ def monitor(
             cancel=work.cancel,
             **screen.where,
         )
-    screen.result(found.to_dict(), *_shown(found))
+    screen.result(found.to_dict(), *shown(found))
     if found.is_alert:
         raise typer.Exit(ALERT)
 
 
-def _shown(found: Monitored) -> list[RenderableType]:
+def shown(found: Monitored) -> list[RenderableType]:
+    """What was looked at, each test, and what calls for an alert."""
     looked = found.rows.get("looked_at", 0)
     others = {name: number for name, number in found.rows.items() if name not in ("read", "looked_at")}
     head = f"{found.model}: {figures.count(looked, 'text')} looked at"
     lines: list[RenderableType] = [Text(f"{head} ({figures.counts(others)})" if others else head)]
     if found.tests:
-        shown = table("test", "verdict", "effect", "p, all tests", "texts", "reference")
+        tests = table("test", "verdict", "effect", "p, all tests", "texts", "reference")
         for one in found.tests:
             is_told = one["adjusted"] is not None
-            shown.add_row(
+            tests.add_row(
                 one["name"],
                 Text(one["verdict"], "bold red" if one["is_alert"] else "" if is_told else "yellow"),
                 figures.score(one["effect"]) if is_told else "",
@@ -81,7 +82,7 @@ def _shown(found: Monitored) -> list[RenderableType]:
                 f"{one['num_window']:,}",
                 f"{one['num_reference']:,}",
             )
-        lines.append(shown)
+        lines.append(tests)
     primary = found.performance.get("primary")
     if primary is not None:
         words = (

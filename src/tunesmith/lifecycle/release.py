@@ -80,12 +80,13 @@ def put_out(
 ) -> Release:
     """Give a model its version and the alias, in the caller's transaction.
 
-    A run releases once: going on with it later does not take the alias from what was released, or rolled back, since.
+    A model is released once: the same recipe run again does not take the alias from what was released, or rolled back,
+    since; only `rollback` goes back.
     """
     version = registry.register(connection, project, slug(name, "model name"), digest, run_id, verdict)
     found = registry.find_version(connection, project, name, version)
     moves = registry.moves_of(connection, project, name)
-    was_here = found.run_id == run_id and any((one.alias, one.version) == (alias, version) for one in moves)
+    was_here = any((one.alias, one.version) == (alias, version) for one in moves)
     is_here = alias in found.aliases
     if not is_here and not was_here:
         previous = registry.set_alias(connection, project, name, alias, version)

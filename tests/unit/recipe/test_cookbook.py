@@ -10,6 +10,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from tests import tiny
 
 from tunesmith import api
 from tunesmith.recipe.load import load
@@ -82,6 +83,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "body,valence,arousal,dominance",
         [[text, n % 5, n % 7 / 2, n % 3] for n, (text, _) in enumerate(said)],
     )
+    tiny.write_decoder(here / "small-llama")
+    asked = [
+        f"What became of the {ITEMS[n % 10]} sent to {PLACES[n // 10 % 8]}, order {7919 * n}?" for n in range(ROWS)
+    ]
+    answers = [f"It left on day {n % 28 + 1} and will be there within {n % 9 + 1} days." for n in range(ROWS)]
+    write(here / "answered.csv", "question,answer", [list(one) for one in zip(asked, answers, strict=True)])
+    with (here / "conversations.jsonl").open("w", encoding="utf-8") as out:
+        for question, answer in zip(asked, answers, strict=True):
+            turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+            out.write(json.dumps({"messages": turns}) + "\n")
+    for name, number in (("policies", ROWS), ("general", 40)):
+        paragraphs = [
+            f"Rule {7919 * n}: a {ITEMS[n % 10]} goes to {PLACES[n // 10 % 8]} in {n} days." for n in range(number)
+        ]
+        (here / f"{name}.md").write_text("\n\n".join(paragraphs), encoding="utf-8")
     (here / "synonyms.txt").write_text("parcel, package, delivery\nbill, invoice\n", encoding="utf-8")
     with sqlite3.connect(here / "crm.db") as crm:
         crm.execute("create table tickets (id integer primary key, body, intent, customer_id, updated_at integer)")
