@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from tunesmith.core.config import Config
 from tunesmith.core.tasks import HeadTask
 
@@ -15,6 +19,9 @@ class ExtendConfig(Config):
     """``regress`` with several targets: their names, in order."""
     group_by: str | None = None
     """The column whose equal values stay in one split. Null: rows are on their own."""
+    near: Annotated[float, Field(ge=0.5, le=1.0)] | None = 0.9
+    """Jaccard similarity, 0.5 to 1, from which on a new row is left out for an old row of another split. Null: only
+    equal texts are. Default: that of `data.clean.near_duplicates`."""
     without: tuple[str, ...] = ()
     """Sources whose rows may no longer be used: they leave every split. Default: none."""
     needs_new: bool = True

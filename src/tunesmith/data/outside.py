@@ -67,4 +67,9 @@ def parted(
 
 def facts_of(outside: pl.DataFrame, label: str) -> Facts:
     """How many there are of each."""
-    return {"label": label, **{name: int((outside[SPLIT] == name).sum()) for name in ("validation", "test")}}
+    return {"label": label, **counted(outside[SPLIT])}
+
+
+def counted(splits: pl.Series) -> dict[str, int]:
+    """How many rows out of scope choose the score, and how many prove it."""
+    return {name: int((splits == name).sum()) for name in ("validation", "test")}

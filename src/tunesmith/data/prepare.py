@@ -171,7 +171,7 @@ def learned(parts: Mapping[SplitName, pl.DataFrame], task: Task, names_of_target
         "label_counts": {split_name: _counts(one) for split_name, one in names.items()},
     }
     if task == "tag":
-        per_row = train[targets.ANSWER].list.len().value_counts(name="n").sort(targets.ANSWER)
+        per_row = targets.written(train)["label"].list.len().value_counts(name="n").sort("label")
         facts["labels_per_row"] = {str(number): n for number, n in per_row.iter_rows()}
     return facts
 

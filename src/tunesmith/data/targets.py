@@ -130,7 +130,7 @@ def label_names(frame: pl.DataFrame, task: str) -> pl.Series:
     """Every label of every row, a row with several as often as it has some; none for numbers and answers in text."""
     if task == "regress" or is_language(task):
         return pl.Series("label", [], pl.String)
-    return frame[ANSWER].explode().drop_nulls().alias("label") if task == "tag" else frame["label"]
+    return written(frame)["label"].explode().drop_nulls() if task == "tag" else frame["label"]
 
 
 def written(frame: pl.DataFrame) -> pl.DataFrame:
@@ -140,7 +140,8 @@ def written(frame: pl.DataFrame) -> pl.DataFrame:
 
 def scales(frame: pl.DataFrame, targets: Sequence[str]) -> Mapping[str, pl.Series]:
     """The numbers of each of several targets."""
-    return {name: frame[ANSWER].list.get(place) for place, name in enumerate(targets)}
+    numbers = written(frame)["label"]
+    return {name: numbers.list.get(place) for place, name in enumerate(targets)}
 
 
 def _flags(parts: Sequence[str]) -> pl.Expr:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from tunesmith.core.errors import DataError
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.evaluation.answering import OpenEngine, answered, open_transformers
 from tunesmith.evaluation.baselines.stage import PREDICTED, PREDICTIONS
@@ -39,8 +40,15 @@ class Champion:
         decision = Decision.model_validate(model.facts.get("decision", {}))
         targets = list(model.facts.get("targets") or {})
         names = targets if self.config.task == "regress" else labels
-        answers = decided(self.config.task, names, decision, found.values_NC, found.num_cut_N, found.score_N)
         wanted = splits.facts.get("targets" if self.config.task == "regress" else "labels", ())
+        if self.config.task == "regress" and sorted(targets) != sorted(wanted):
+            raise DataError(
+                "the champion answers with other numbers than its challenger, so they cannot be compared",
+                seen=", ".join(wanted) or "one number",
+                allowed=", ".join(targets) or "one number",
+                next="name the columns of `label` as they were, or train a new model by a recipe without `champion`",
+            )
+        answers = decided(self.config.task, names, decision, found.values_NC, found.num_cut_N, found.score_N)
         column = _column(self.config.task, answers, wanted)
         folder = context.out / "baselines"
         folder.mkdir(parents=True, exist_ok=True)

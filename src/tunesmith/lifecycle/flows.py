@@ -19,7 +19,7 @@ def flow_of(recipe: AnyRecipe, store: ArtifactStore | None = None) -> Flow:
     Raises: Denied where a source was withdrawn.
     """
     if store is not None:
-        permission.check(store.ledger, recipe)
+        permission.check(store, recipe)
     flow = Flow(store)
     if isinstance(recipe, LanguageRecipe):
         add_language_parts(recipe, flow)

@@ -28,6 +28,7 @@ from tunesmith.training.config import TrainConfig
 
 Cause = Literal["by hand", "drift", "labels", "erasure"]
 FEEDBACK = "feedback"
+ADDED = "added-"
 FOLDER = "retrain"
 KINDS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
 
@@ -70,7 +71,7 @@ def retrain(
     Raises: RecipeError for a model that is no head's, StoreError where its recipe or rows are gone, DataError where no
         row is new.
     """
-    version = _champion(session, reference)
+    version, alias = _champion(session, reference)
     name = f"{version.name}@{version.version}"
     parent = recipe_of(session, version)
     if parent is None:
@@ -87,26 +88,31 @@ def retrain(
         )
     told = _feedback(session, version.name)
     why, is_called = _call(session, name, parent, len(told), on)
-    without = tuple(permission.withdrawn(session.ledger, parent))
+    store = ArtifactStore(session.workspace, session.ledger)
+    without = tuple(
+        dict.fromkeys([*permission.withdrawn(session.ledger, parent), *permission.carried(store, name, parent)])
+    )
     cause: Cause = on or "by hand"
     if not is_called:
         return Retrained(name, cause, why, len(told), without, None)
     table = _child(session, version, parent, without, told, add)
+    # The challenger takes the place of the model that it was measured against, not that of another.
+    table["serve"]["alias"] = alias or parent.serve.alias
     recipe = load(table, overrides)
     result = start_run(session, recipe, until, cause=cause)
     return Retrained(name, cause, why, len(told), without, result)
 
 
-def _champion(session: Session, reference: str) -> ModelVersion:
+def _champion(session: Session, reference: str) -> tuple[ModelVersion, str | None]:
+    """The version that is to be trained again, and the alias by which it is meant; None for a bare version."""
     name, _, which = reference.partition("@")
-    if which:
-        return session.ledger.resolve(name, which)
-    mine = [one for one in session.ledger.models() if one.name == name]
-    aliases = sorted({alias for one in mine for alias in one.aliases})
-    if len(aliases) == 1:
-        return session.ledger.resolve(name, aliases[0])
-    # With several, the one that recipes release to by default; an unknown name is told by the ledger.
-    return session.ledger.resolve(name, "production")
+    if not which:
+        mine = [one for one in session.ledger.models() if one.name == name]
+        aliases = sorted({alias for one in mine for alias in one.aliases})
+        # With several, the one that recipes release to by default; an unknown name is told by the ledger.
+        which = aliases[0] if len(aliases) == 1 else "production"
+    found = session.ledger.resolve(name, which)
+    return found, which if which in found.aliases else None
 
 
 def _call(session: Session, name: str, recipe: Recipe, num_told: int, on: str | None) -> tuple[str, bool]:
@@ -131,14 +137,16 @@ def _child(
     add: Sequence[Path],
 ) -> dict[str, Any]:
     """The recipe of the challenger, as JSON values."""
-    find_champion(ArtifactStore(session.workspace, session.ledger), f"{version.name}@{version.version}", parent.task)
+    store = ArtifactStore(session.workspace, session.ledger)
+    splits = find_champion(store, f"{version.name}@{version.version}", parent.task).splits
     table = parent.model_dump(mode="json")
-    dropped = {*without, *parent.text_sources, FEEDBACK}
-    dropped |= {one.name for one in parent.data.sources if one.name.startswith("added-")}
+    # Rows that were added once are among the champion's; their file may be gone.
+    before = [one for one in store.ledger.artifact(splits).facts["by_source"] if one.startswith(ADDED)]
+    dropped = {*without, *parent.text_sources, *before, FEEDBACK}
     sources = [one for one in table["data"]["sources"] if one["name"] not in dropped]
     if told:
         sources.append(_told_source(session, parent, told))
-    sources += [_added(path, number, parent) for number, path in enumerate(add, 1)]
+    sources += [_added(path, f"{ADDED}{number}", parent) for number, path in enumerate(add, _next(before))]
     if not sources:
         raise RecipeError("every source of this model was withdrawn", seen=", ".join(without), next="--add FILE")
     table["data"] |= {"sources": sources, "augment": None}
@@ -146,6 +154,12 @@ def _child(
     table |= {"tune": None, "explain": table["explain"]}
     table["champion"] = {"model": f"{version.name}@{version.version}", "without": list(without)}
     return table
+
+
+def _next(names: Sequence[str]) -> int:
+    """The number of the next file: one name never means two files, for a source is withdrawn by its name."""
+    numbers = [name.removeprefix(ADDED) for name in names]
+    return 1 + max((int(one) for one in numbers if one.isdigit()), default=0)
 
 
 def _settings(session: Session, version: ModelVersion, parent: Recipe) -> dict[str, Any]:
@@ -190,7 +204,7 @@ def _row(one: Observation, recipe: Recipe) -> dict[str, Any]:
     return row | {name: numbers.get(name) for name in recipe.label_columns}
 
 
-def _added(path: Path, number: int, recipe: Recipe) -> dict[str, Any]:
+def _added(path: Path, name: str, recipe: Recipe) -> dict[str, Any]:
     """A file of more rows as a source, its columns named as in the first source of the recipe that fits it.
 
     Raises: RecipeError where none does, with the columns there are.
@@ -201,7 +215,7 @@ def _added(path: Path, number: int, recipe: Recipe) -> dict[str, Any]:
             "more rows come from a file", seen=str(path), allowed=", ".join(KINDS), next="--add later.csv"
         )
     wire = wiring.wire("source", kind)
-    file: dict[str, Any] = {"kind": kind, "name": f"added-{number}", "path": str(path.resolve())}
+    file: dict[str, Any] = {"kind": kind, "name": name, "path": str(path.resolve())}
     there = tuple(wiring.load(wire.make)(wiring.load(str(wire.config)).model_validate(file)).describe().columns)
     for source in recipe.data.sources:
         needed = [right for left, right in source.columns.items() if left.split(":")[0] in ("text", "label")]

@@ -290,6 +290,7 @@ class Recipe(AnyRecipe):
             task=self.task,
             targets=self.label_columns if self.task == "regress" else (),
             group_by=self.data.split.group_by,
+            near=self.data.clean.near_duplicates,
             without=self.champion.without,
             needs_new=self.champion.needs_new,
         )
