@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith.core import digests
 from tunesmith.core.errors import RecipeError
-from tunesmith.recipe import problems
+from tunesmith.recipe import problems, yaml12
 from tunesmith.recipe.load import dump, load
 from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.recipe.yaml12 import Path
@@ -37,6 +37,7 @@ def record(recipe: AnyRecipe, folder: FilePath) -> None:
 def recorded(folder: FilePath, run_id: str, digest: str) -> AnyRecipe:
     """The recipe in a run's folder.
 
+    A key that came with a newer tunesmith is no change: the run had what is now its default.
     Raises: RecipeError where it is not the one that the run began with, with the values that differ.
     """
     path = folder / RECIPE
@@ -49,7 +50,11 @@ def recorded(folder: FilePath, run_id: str, digest: str) -> AnyRecipe:
     if before is None:
         seen, back = "what it was is not known any more", ""
     else:
-        found = list(differences(recipe.model_dump(mode="json"), before))
+        written = yaml12.read(path.read_text(encoding="utf-8"), str(path)).data
+        now = recipe.model_dump(mode="json")
+        found = [one for one in differences(now, before) if not _is_newer(one, written)]
+        if not found:
+            return recipe
         seen = "; ".join(_words(*one) for one in found[:MOST_SHOWN])
         seen += f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
         back = ", or put the old values back and resume"
@@ -59,6 +64,21 @@ def recorded(folder: FilePath, run_id: str, digest: str) -> AnyRecipe:
         allowed="the recipe it began with",
         next=f"start a new run: it takes over every step that is still the same: tunesmith run {path}{back}",
     )
+
+
+def _is_newer(one: Difference, written: Any) -> bool:
+    """Whether a key is one that tunesmith did not have when the run began: not in the file, so it has its default."""
+    path, _, before = one
+    return before is _MISSING and not _is_written(path, written)
+
+
+def _is_written(path: Path, here: Any) -> bool:
+    for step in path:
+        try:
+            here = here[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
 
 
 def differences(now: Any, before: Any, path: Path = ()) -> Iterator[Difference]:

@@ -66,7 +66,7 @@ def start_run(session: Session, recipe: AnyRecipe, until: Until = "release", cau
     run_id = f"{recipe.name}-{stamp}-{secrets.token_hex(2)}"
     with _held(session, run_id) as folder:
         record(recipe, folder)
-        return _locked(session, recipe, run_id, until, folder, cause)
+        return _locked(session, recipe, digest_of(recipe), run_id, until, folder, cause)
 
 
 def resume_run(session: Session, run_id: str, until: Until = "release") -> RunResult:
@@ -76,7 +76,8 @@ def resume_run(session: Session, run_id: str, until: Until = "release") -> RunRe
     """
     known = session.ledger.run(run_id)
     with _held(session, run_id) as folder:
-        return _locked(session, recorded(folder, run_id, known.recipe_digest), run_id, until, folder)
+        recipe = recorded(folder, run_id, known.recipe_digest)
+        return _locked(session, recipe, known.recipe_digest, run_id, until, folder)
 
 
 @contextmanager
@@ -89,10 +90,10 @@ def _held(session: Session, run_id: str) -> Iterator[Path]:
 
 
 def _locked(
-    session: Session, recipe: AnyRecipe, run_id: str, until: Until, folder: Path, cause: str = "by hand"
+    session: Session, recipe: AnyRecipe, digest: str, run_id: str, until: Until, folder: Path, cause: str = "by hand"
 ) -> RunResult:
     started = datetime.now(UTC)
-    session.ledger.start_run(run_id, recipe.name, recipe.task, digest_of(recipe), by=session.actor)
+    session.ledger.start_run(run_id, recipe.name, recipe.task, digest, by=session.actor)
     note_champion(session, recipe, run_id, cause)
     log = EventLog(folder / "events.jsonl", session.listener)
     warnings: list[str] = []
@@ -260,6 +261,32 @@ def tell_decision(session: Session, run_id: str, released: Release) -> Path | No
         started = session.ledger.run(run_id).started or datetime.now(UTC)
         warnings = _warnings(folder)
         view = _view(session, recipe, run_id, flow, results, released, released.status, started, warnings)
+        write_report(view, folder / REPORT)
+    except (TunesmithError, OSError, ValueError, LookupError, StopIteration):
+        return None
+    return folder / REPORT
+
+
+def rebuild_report(session: Session, run_id: str) -> Path | None:
+    """Write a run's report anew from what is left of what its steps made; None where that is too little.
+
+    For after rows were taken out: what was measured stays, what shows rows shows those that are left.
+    """
+    folder, known = session.workspace.run_folder(run_id), session.ledger.run(run_id)
+    try:
+        recipe = recorded(folder, run_id, known.recipe_digest)
+        store = ArtifactStore(session.workspace, session.ledger)
+        keys = {step.name: step.step_key for step in session.ledger.run_steps(run_id)}
+        flow = flow_of(recipe, store)
+        results = {spec.name: store.on_record(str(keys[spec.name])) for spec in flow.specs}
+        versions = [one for one in session.ledger.models() if one.digest == known.model_digest]
+        mine = next((one for one in versions if one.run_id == run_id), None)
+        word = None if known.model_digest is None else session.ledger.approval(run_id, known.model_digest)
+        alias = next(iter(mine.aliases), None) if mine else None
+        number = mine.version if mine else None
+        released = Release(mine is not None, known.verdict or "", recipe.name, number, alias, approval=word)
+        started = known.started or datetime.now(UTC)
+        view = _view(session, recipe, run_id, flow, results, released, known.status, started, _warnings(folder))
         write_report(view, folder / REPORT)
     except (TunesmithError, OSError, ValueError, LookupError, StopIteration):
         return None

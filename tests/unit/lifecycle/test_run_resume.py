@@ -114,6 +114,27 @@ def test_a_key_that_came_or_went_is_named(run: tuple[Session, str, Path]) -> Non
     assert "not there" in str(caught.value.seen)
 
 
+def test_keys_of_a_newer_tunesmith_are_no_change(tmp_path: Path) -> None:
+    """A run that began before `champion` and `explain` were there is resumed; one that asks for them now is not."""
+    (tmp_path / "mine.yaml").write_text(HEADS, encoding="utf-8")
+    record(load(tmp_path / "mine.yaml"), tmp_path)
+    values = json.loads((tmp_path / PLAIN).read_text())
+    text = (tmp_path / RECIPE).read_text()
+    for key in ("champion", "explain"):
+        assert values.pop(key) is None
+        assert f"\n{key}: null\n" in text
+        text = text.replace(f"\n{key}: null\n", "\n")
+    (tmp_path / PLAIN).write_text(json.dumps(values))
+    (tmp_path / RECIPE).write_text(text)
+    digest = digests.of_value(values)
+    recipe = recorded(tmp_path, "r1", digest)
+    assert recipe.name == load(tmp_path / "mine.yaml").name and digest_of(recipe) != digest
+    (tmp_path / RECIPE).write_text(text + "explain: {rows: 30}\n")
+    with pytest.raises(RecipeError, match="has changed") as caught:
+        recorded(tmp_path, "r1", digest)
+    assert "explain" in str(caught.value.seen)
+
+
 def test_where_the_old_recipe_is_not_known_that_is_said(run: tuple[Session, str, Path]) -> None:
     """A run of an older version, or both files edited: refused all the same."""
     session, run_id, folder = run
