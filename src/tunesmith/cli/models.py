@@ -68,6 +68,8 @@ def _list(screen: Screen) -> None:
         told = verdict(one.verdict or "–")
         if one.approval is not None and one.approval["kind"] == "exception":
             told = Text.assemble(told, (" by exception", "bold red"))
+        if one.stale:
+            told = Text.assemble(told, (" stale", "bold red"))
         shown.add_row(one.name, str(one.version), aliases, told, measured, one.run or "–", created)
     nothing = Text(f"no model is released yet; {screen.command('run', 'recipe.yaml')} releases one")
     screen.result([one.to_dict() for one in found], shown if found else nothing)
@@ -95,6 +97,7 @@ def _head(card: ModelCard) -> list[RenderableType]:
         Text.assemble((figures.shown(card.reference), "bold"), f"  {card.task}: {answers} · {released}"),
         _line("verdict", verdict((version or {}).get("verdict") or card.gate.get("verdict") or "not evaluated")),
         *_approval(version),
+        *_stale(version),
         _line("base", f"{figures.shown(base['name'])}{size}"),
         *(_line("", f"pre-trained on with {one['rows']:,} rows of text") for one in base.get("adapted", ())),
         _line("trained", f"{how}, seed {card.lineage['seed']}, {trained['precision']}"),
@@ -106,6 +109,12 @@ def _approval(version: Mapping[str, Any] | None) -> list[RenderableType]:
     word = (version or {}).get("approval")
     style = "bold red" if word and word["kind"] == "exception" else ""
     return [_line("released", Text(figures.shown(word["words"], 300), style))] if word else []
+
+
+def _stale(version: Mapping[str, Any] | None) -> list[RenderableType]:
+    num = len((version or {}).get("stale") or ())
+    words = f"it learned from rows of {figures.count(num, 'person', 'people')} erased since: train it again"
+    return [_line("stale", Text(words, "bold red"))] if num else []
 
 
 def _data(card: ModelCard) -> list[RenderableType]:

@@ -21,6 +21,8 @@ class IngestConfig(Config):
     """The source as the recipe describes it; its `kind` picks what else it can be told."""
     required: tuple[str, ...] = ("text",)
     """Columns that must be there: none for a table that is joined, or where the text is derived from others."""
+    erased: tuple[str, ...] = ()
+    """Keyed hashes of the subjects that were erased, whose rows are left out; filled in from the ledger."""
 
 
 class LabelledTextsConfig(Config):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import hmac
+import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -35,30 +36,39 @@ class Ingest:
         config = self.config.source
         source = context.source(config)
         mapping = mapped(config, source.describe().columns, self.config.required)
-        rows = Lineage(config, mapping, context.subject_key())
+        rows = Lineage(config, mapping, context.subject_key(), self.config.erased)
 
         def batches() -> Iterator[Batch]:
             num_read = 0
             for batch in source.read():
                 context.check_cancelled()
                 num_read += batch.num_rows + len(batch.refused)
-                yield rows.traced(batch)
+                yield rows.traced(rows.without_erased(batch))
                 # A source does not know its length before it is read: a total of 0 says so.
                 context.progress(num_read, 0, "rows", config.name)
 
         manifest = dataset.write_dataset(context.out / "dataset", batches(), list(mapping))
         # Some oddities are known only once all was read.
         description = source.describe()
-        return {"dataset": facts_of(config, manifest, description.format, [*description.notes, *rows.notes])}
+        notes = [*description.notes, *rows.notes]
+        return {"dataset": facts_of(config, manifest, description.format, notes, rows.num_erased)}
 
 
-def facts_of(config: SourceConfig, manifest: dataset.Manifest, form: str, notes: Sequence[str]) -> Facts:
-    """The facts of a dataset that was read from a source.
+def facts_of(
+    config: SourceConfig, manifest: dataset.Manifest, form: str, notes: Sequence[str], num_erased: int = 0
+) -> Facts:
+    """The facts of a dataset that was read from a source; ``num_erased``: rows of erased people, which are not in it.
 
     Raises: DataError where nothing was read.
     """
     rows_read = manifest.rows + sum(manifest.refused.values())
     if not rows_read:
+        if num_erased:
+            raise DataError(
+                f"every row of source `{config.name}` is of a person who was erased",
+                seen=f"{num_erased} rows",
+                next="remove the source from the recipe",
+            )
         raise DataError(f"source `{config.name}` has no rows", seen=form, next="export it again, or remove it")
     return {
         "source": config.name,
@@ -71,7 +81,7 @@ def facts_of(config: SourceConfig, manifest: dataset.Manifest, form: str, notes:
         "refused": dict(manifest.refused),
         "purpose": config.purpose,
         "licence": config.licence,
-    }
+    } | ({"erased": num_erased} if num_erased else {})
 
 
 def mapped(config: SourceConfig, columns: Sequence[str], required: Collection[str] = ("text",)) -> dict[str, str]:
@@ -132,20 +142,52 @@ def _free(name: str, columns: Collection[str]) -> str:
 HASHED = "tunesmith-subject:"
 """Stands before a subject that this project has hashed already: what people said of answers comes back as rows,
 and a person must stay the same person."""
+_RECORD_CELLS = tuple(re.compile(one) for one in (r"[,;|\t]", r"[\s,;|:\"'{}\[\]()]+"))
+"""What stands between the cells of a record, and between its words."""
 HASHED_SUBJECT = re.compile(re.escape(HASHED) + r"([0-9a-f]{32})")
 
 
 class Lineage:
     """Gives batches the recipe's names, row ids and hashed subjects; one for a whole read."""
 
-    def __init__(self, config: SourceConfig, mapping: Mapping[str, str], subject_key: bytes) -> None:
+    def __init__(
+        self, config: SourceConfig, mapping: Mapping[str, str], subject_key: bytes, erased: Collection[str] = ()
+    ) -> None:
+        """``erased``: the hashed subjects whose rows ``without_erased`` leaves out."""
         self._config, self._mapping, self._subject_key = config, mapping, subject_key
+        self._erased = frozenset(erased)
+        self.num_erased = 0
+        """Rows and records that were left out so far."""
         self._seen: set[int] = set()
         self._repeats: dict[int, int] = {}
         renamed = [f"`{right}` → `{left}`" for left, right in mapping.items() if left != right and not config.columns]
         self.notes = [f"columns called like lineage columns: {', '.join(renamed)}"] if renamed else []
         if config.split is not None and "split" in mapping:
             self.notes.append(f"`split: {config.split}` of the source stands for its column `split`")
+
+    def without_erased(self, batch: Batch) -> Batch:
+        """The batch as it was read, without rows of erased people and records that name one."""
+        if not self._erased:
+            return batch
+        column = self._mapping.get("subject", "subject" if not self._config.columns else None)
+        cells = None if column is None else batch.columns.get(column)
+        keep = [True] * batch.num_rows
+        if cells is not None:
+            keep = [one not in self._erased for one in self._subjects(cells, batch.num_rows)]
+        refused = [one for one in batch.refused if not self._names_erased(one.record)]
+        num_left = sum(keep)
+        gone = batch.num_rows - num_left + len(batch.refused) - len(refused)
+        if not gone:
+            return batch
+        self.num_erased += gone
+        kept = {name: list(itertools.compress(one, keep)) for name, one in batch.columns.items()}
+        return Batch(kept, tuple(refused))
+
+    def _names_erased(self, record: str) -> bool:
+        """Whether a record that could not be read as a row has an erased subject among its cells."""
+        # Only the hash is known, so each thing that may be the subject is hashed.
+        cells = {one.strip() for pattern in _RECORD_CELLS for one in pattern.split(record)}
+        return any(self._subject(one) in self._erased for one in cells if one)
 
     def traced(self, batch: Batch, identity: Mapping[str, Sequence[Any]] | None = None) -> Batch:
         """The batch with lineage columns first and the columns that are read on after them.

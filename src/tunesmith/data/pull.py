@@ -51,7 +51,7 @@ class Pull:
         with source.pulled() as moment:
             mapping = mapped(config, moment.columns, self.config.required)
             reason = "the first pull" if last is None else moment.blocked(last.state)
-            lineage = Lineage(config, mapping, context.subject_key())
+            lineage = Lineage(config, mapping, context.subject_key(), self.config.erased)
             fresh = _Fresh(config, moment, lineage, context)
             batches = fresh.everything() if last is None or reason else fresh.changes(last)
             fresh_manifest = dataset.write_dataset(folder, batches, list(mapping))
@@ -71,7 +71,7 @@ class Pull:
                 f"{counts['without_cursor']} rows have no `{moment.cursor}`: they are read at every pull where nothing"
                 " else tells what is new"
             )
-        facts = facts_of(config, manifest, description.format, notes)
+        facts = facts_of(config, manifest, description.format, notes, lineage.num_erased)
         _write_cursor(context.out / "cursor", state, merged)
         shutil.rmtree(folder, ignore_errors=True)
         return {"dataset": {**facts, "pulled": counts}, "cursor": {"source": config.name, "rows": manifest.rows}}
@@ -156,6 +156,7 @@ class _Fresh:
             keep = [at for at, cell in enumerate(batch.columns[mark]) if cell is None]
             self.num_marked += batch.num_rows - len(keep)
             batch = Batch({name: [cells[at] for at in keep] for name, cells in batch.columns.items()}, batch.refused)
+        batch = self.lineage.without_erased(batch)
         keys = self._hashes(batch.columns[self.moment.key])
         cursors = [text(cell) for cell in batch.columns[self.moment.cursor]]
         traced = self.lineage.traced(batch, {"\0key": keys})

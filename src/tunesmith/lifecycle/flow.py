@@ -12,6 +12,7 @@ from tunesmith.core.source import IncrementalSource
 from tunesmith.data.config import IngestConfig
 from tunesmith.lifecycle.steps import From, StepSpec
 from tunesmith.recipe.sections import AnyRecipe
+from tunesmith.store import erasures
 from tunesmith.store.artifacts import ArtifactStore
 
 
@@ -74,6 +75,9 @@ def read(flow: Flow, source: Any, config: IngestConfig) -> From:
     opened: Any = wiring.load(wiring.wire("source", source.kind).make)(source)
     pulls = opened.cursor_identity() if isinstance(opened, IncrementalSource) else None
     kind = "ingest" if pulls is None else "pull"
+    if flow.store is not None and (erased := erasures.subjects(flow.store.ledger.engine, flow.store.ledger.project)):
+        # Part of the key: what was read while somebody was still there is not taken over.
+        config = config.model_copy(update={"erased": erased})
     step = flow.add(f"ingest:{source.name}", kind, config, fingerprint=opened.fingerprint(), pulls=pulls or "")
     return From(step, "dataset")
 

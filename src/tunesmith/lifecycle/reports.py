@@ -16,6 +16,7 @@ from tunesmith.lifecycle.session import Session
 from tunesmith.recipe.language import LanguageRecipe
 from tunesmith.recipe.load import load
 from tunesmith.recipe.recipe import Recipe
+from tunesmith.store import erasures
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.store.records import ModelVersion
 
@@ -40,6 +41,8 @@ class ReleasedModel:
     created: str
     approval: Mapping[str, Any] | None = None
     """The last word of a person on it: kind (`exception` where the gate had said no), decision, by, reason."""
+    stale: tuple[str, ...] = ()
+    """The erasures of people from whose rows it has learned: it is to be trained again."""
 
     def to_dict(self) -> dict[str, Any]:
         """The version as JSON values."""
@@ -83,7 +86,8 @@ def report_of(session: Session, reference: str) -> Artifact:
 
 def released(session: Session) -> list[ReleasedModel]:
     """Every released version, by name and number."""
-    return [_released(session, one) for one in session.ledger.models()]
+    stale = erasures.stale(session.ledger.engine, session.ledger.project)
+    return [_released(session, one, tuple(stale.get(one.digest, ()))) for one in session.ledger.models()]
 
 
 def trained_columns(session: Session, reference: str, role: str) -> list[str]:
@@ -173,7 +177,7 @@ def task_of(report: Artifact, wanted: Artifact) -> str:
     return str(first)
 
 
-def _released(session: Session, version: ModelVersion) -> ReleasedModel:
+def _released(session: Session, version: ModelVersion, stale: tuple[str, ...] = ()) -> ReleasedModel:
     facts = _facts(session, version.run_id)
     metric = None if facts is None else str(facts["primary"])
     score: Mapping[str, Any] = {} if facts is None else facts["metrics"]["test"].get(metric, {})
@@ -192,6 +196,7 @@ def _released(session: Session, version: ModelVersion) -> ReleasedModel:
         run=version.run_id,
         created=version.created.isoformat(timespec="seconds"),
         approval=word.to_dict() if word else None,
+        stale=stale,
     )
 
 

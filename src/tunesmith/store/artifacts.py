@@ -74,6 +74,14 @@ class ArtifactStore:
         records = self.ledger.find_step(key)
         return records is not None and self._has_all(records)
 
+    def on_record(self, key: str) -> dict[str, Artifact]:
+        """What a step made, as the ledger has it: bytes are not verified, and may be gone."""
+        records = self.ledger.find_step(key) or {}
+        return {
+            name: Artifact(one.kind, one.digest, self.blobs.path(one.digest), one.facts, one.made_by, one.parents)
+            for name, one in records.items()
+        }
+
     def load(self, digest: str) -> Artifact:
         """The artifact of a digest, its bytes verified."""
         return self._artifact(self.ledger.artifact(digest))

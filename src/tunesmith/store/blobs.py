@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -17,9 +18,18 @@ from pathlib import Path
 from tunesmith.core import digests
 from tunesmith.core.errors import StoreError
 from tunesmith.store import paths
-from tunesmith.store.files import TEMP_PREFIX, publish_folder, remove_folder, reported, temporary_folder, write_bytes
+from tunesmith.store.files import (
+    TEMP_PREFIX,
+    publish_folder,
+    remove_folder,
+    reported,
+    sync_folder,
+    temporary_folder,
+    write_bytes,
+)
 from tunesmith.store.locks import locked
 
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _Stats = tuple[tuple[str, int, int, int], ...]
 
 
@@ -108,6 +118,20 @@ class Blobs:
                     f"SHA-256 {expected[name]}" if name in expected else "no such file",
                 )
         self._verified[digest] = before
+
+    def digests(self) -> list[str]:
+        """Every payload that is there, whether anything refers to it or not; sorted."""
+        return sorted(one.name for one in self.folder.iterdir() if _DIGEST.fullmatch(one.name) and one.is_dir())
+
+    def remove(self, digest: str) -> None:
+        """Delete a payload; one that is not there is fine. Killed in between, what is left is an orphan."""
+        home = self._home(digest)
+        self._verified.pop(digest, None)
+        with locked(self.folder / ".lock"), temporary_folder(self.folder) as grave:
+            if home.is_dir():
+                with reported("cannot delete", home):
+                    home.rename(grave / "removed")
+                    sync_folder(self.folder)
 
     def _is_remembered(self, digest: str) -> bool:
         payload = self.path(digest)

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tunesmith.core.actor import Actor
 from tunesmith.core.errors import StoreError
-from tunesmith.store import audit
+from tunesmith.store import audit, erasures
 from tunesmith.store.database import reading, writing
 from tunesmith.store.tables import FEEDBACK, OBSERVATIONS, SERVED
 
@@ -56,8 +56,11 @@ class Served:
 def add(engine: Engine, project: str, observations: Iterable[Observation], served: Iterable[Served] = ()) -> None:
     """Record observations, and add to the counts of requests, in one transaction.
 
-    An observation that is on record already stays as it is: a writer that was cut off may send it again.
+    An observation that is on record already stays as it is: a writer that was cut off may send it again. One of an
+    erased person is left out: it may have waited in a server while the person was erased.
     """
+    observations = list(observations)
+    people = {one.subject for one in observations if one.subject is not None}
     rows = [
         {
             "project_id": project,
@@ -75,6 +78,9 @@ def add(engine: Engine, project: str, observations: Iterable[Observation], serve
     ]
     upsert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
     with writing(engine) as connection:
+        if people:
+            erased = erasures.erased_among(connection, project, people)
+            rows = [one for one in rows if one["subject"] not in erased]
         for start in range(0, len(rows), CHUNK_ROWS):
             connection.execute(upsert(OBSERVATIONS).values(rows[start : start + CHUNK_ROWS]).on_conflict_do_nothing())
         # In the order of their keys, so that two writers on one server never wait for each other in a ring.

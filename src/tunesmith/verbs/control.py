@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,30 @@ if TYPE_CHECKING:
 
     from tunesmith.core.actor import Role
     from tunesmith.lifecycle.approve import Decided, RolledBack
+    from tunesmith.lifecycle.erase import Erased
     from tunesmith.store.access import Key, NewKey, User
     from tunesmith.store.audit import Entry
     from tunesmith.store.verify_audit import Verified
     from tunesmith.store.withdrawals import Withdrawal
+
+
+def erase(
+    subject: str,
+    reason: str,
+    *,
+    also: Sequence[str] = (),
+    is_dry_run: bool = False,
+    home: Path | str | None = None,
+    project: str = "default",
+) -> Erased:
+    """Take a person out of everything a project holds, name the models that learned from them, and write a proof.
+
+    ``also``: other texts that stand for the person, to be blacked out in rows of others.
+    """
+    from tunesmith.lifecycle.erase import erase as take_out
+
+    with acting("erase", home, project) as session:
+        return take_out(session, subject, reason, also=also, is_dry_run=is_dry_run)
 
 
 def withdraw(
