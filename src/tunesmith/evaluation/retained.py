@@ -62,7 +62,7 @@ def _compared(
 ) -> Facts:
     num_rows = int(rows_N.sum())
     if num_rows < FEW:
-        return {"num_rows": num_rows, "not_measured": f"{num_rows} test rows are too few"}
+        return {"num_rows": num_rows, "not_measured": f"too few test rows: {num_rows}"}
     pair = {name: predicted[name][rows_N] for name in (MODEL, CHAMPION)}
     task: Task = config.task
     scores = Resamples(task, targets_N[rows_N], pair, num_samples=config.bootstrap_samples, seed=seed)

@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 
 def manifest(task: str, shape: HeadShape | None = None, **more: Any) -> ModelManifest:
     return ModelManifest(
-        task=task,  # type: ignore[arg-type]
+        task=task,
         base=BaseReference(name="b", digest="ab" * 32),
         trainable="head",
         network=NetworkShape(
