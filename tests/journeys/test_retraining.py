@@ -124,7 +124,7 @@ def test_seventeen_new_intents_are_learned_and_sixty_are_kept(shared_data: Path,
     assert approved.status == "done" and production(home, "bank") == 2
     api.rollback("bank@production", "the counter was not told", home=home)
     assert production(home, "bank") == 1
-    assert api.audit_verify(home=home).problems == []
+    assert api.audit_verify(home=home).problems == ()
     with pytest.raises(DataError, match="no row is new"):
         api.retrain("bank", home=home)
 
