@@ -36,9 +36,9 @@ class BatchOptions:
 
     max_rows: int = 64
     """Rows answered together at most; 1: batching off."""
-    max_weight: int = 1024
-    """Padded characters of one forward pass at most: a batch is sorted by length and cut at this. On one core, MiniLM
-    in bfloat16 and short texts: 2.6 ms a text at 1,024, 3.4 at 4,096 (padding), 4.0 at 256 (too few rows a pass)."""
+    max_weight: int = 65_536
+    """Padded characters that are given to the model at once at most, for its memory's sake; a batch is sorted by length
+    and cut at this. Where passes are best cut for speed, the engine knows (``engines/quick.py``)."""
     max_wait_ms: float = 4.0
     """How long an idle worker waits for company; a client that is alone never waits."""
     max_queued_rows: int = 4096

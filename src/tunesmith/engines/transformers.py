@@ -32,6 +32,7 @@ class TransformersEngine:
     def __init__(self, manifest: ModelManifest, network: TextNetwork, tokenizer: Tokenizer) -> None:
         self.manifest, self.network, self.tokenizer = manifest, network, tokenizer
         self.labels = list(manifest.labels)
+        self.budget_tokens = BUDGET_TOKENS
 
     @classmethod
     def open(cls, model_path: Path, base_path: Path | None) -> TransformersEngine:
@@ -59,7 +60,7 @@ class TransformersEngine:
 
         encoded = self.tokenizer.encode(texts)
         lengths = [len(one.ids) for one in encoded]
-        for part in microbatches(range(len(texts)), lengths, BUDGET_TOKENS):
+        for part in microbatches(range(len(texts)), lengths, self.budget_tokens):
             tokens_BT, mask_BT = pad([encoded[place].ids for place in part])
             with torch.inference_mode():
                 values_BC, score_B = self._values(tokens_BT, mask_BT, capability)

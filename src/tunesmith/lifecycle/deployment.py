@@ -304,8 +304,7 @@ def deploy(
         _leave_a_core()
         reference = f"{version.name}@{version.version}"
         model: Model = open_head(session, reference)
-        if precision == "bfloat16":
-            _reduce(session, reference, model)
+        _quicken(session, reference, model, precision)
         model.predict_learned(model.as_learned(["warm"]))  # the first answer of a model takes many times as long
         return model, observe(version)
 
@@ -331,15 +330,18 @@ def _leave_a_core() -> None:
     torch.set_num_threads(max(1, cores - 1))
 
 
-def _reduce(session: Session, reference: str, model: Model) -> None:
-    """Let a model answer in bfloat16 where its own rows keep their answers, and log what that showed."""
-    from tunesmith.engines.precision import reduce
+def _quicken(session: Session, reference: str, model: Model, precision: Precision) -> None:
+    """Let a model answer as fast as it can without other answers, and log what was tried."""
+    from tunesmith.engines.quick import quicken
     from tunesmith.engines.transformers import TransformersEngine
 
     if not isinstance(model.engine, TransformersEngine):
         log.warning("%s stays as it was trained: %s", reference, type(model.engine).__name__)
         return
-    tried = reduce(model.engine, _probes(session, reference))
+    quick, tried = quicken(model.engine, _probes(session, reference) if precision == "bfloat16" else None)
+    model.answer_by(quick)
+    if tried is None:
+        return
     words = "answers in bfloat16" if tried.is_used else "stays in float32"
     log.warning(
         "%s %s: %s of %s rows got another answer, the largest change is %.3g",

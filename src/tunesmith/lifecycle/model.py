@@ -86,6 +86,10 @@ class Model:
         treated = texts if self._treatment is None else self._treatment.texts(texts)
         return repair_texts(treated, unicode=self._repair.unicode, whitespace=self._repair.whitespace)
 
+    def answer_by(self, engine: Engine) -> None:
+        """Answer by another engine of the same model from now on."""
+        self._engine = engine
+
     def close(self) -> None:
         """Free the model's memory."""
         self._engine.close()
