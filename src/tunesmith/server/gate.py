@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -15,6 +15,8 @@ from tunesmith.server.service import Service
 
 OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that ask for no key."""
+PREDICT = "/v1/predict"
+"""The path whose refusals are a model's."""
 HEADERS = {
     "Cache-Control": "private, no-store",
     "X-Content-Type-Options": "nosniff",
@@ -62,9 +64,16 @@ class Gate:
             await self.app(scope, receive, send)
             return
         caller = await self.service.door.caller(headers.get("authorization"))
-        self.service.rate.take(caller.owner)
         scope.setdefault("state", {})["caller"] = caller
-        with self.service.open.one_more(caller.owner), self._gauge():
+        with ExitStack() as held:
+            try:
+                self.service.rate.take(caller.owner)
+                held.enter_context(self.service.open.one_more(caller.owner))
+            except Refused as error:
+                if scope["path"] == PREDICT:
+                    self.service.unanswered(caller, None, error, 0.0)
+                raise
+            held.enter_context(self._gauge())
             await self.app(scope, receive, send)
 
     def _check_host(self, headers: Headers) -> None:

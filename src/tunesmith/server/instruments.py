@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
 from tunesmith.lifecycle.deployment import Deployment
+from tunesmith.lifecycle.monitor import Gauge as Found
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -32,15 +35,15 @@ class Instruments:
         self.open = Gauge("tunesmith_open_requests", "Requests being answered.", registry=registry)
         self.ready = Gauge("tunesmith_ready", "1 where /readyz is green.", registry=registry)
 
-    def page(self, mine: list[Deployment]) -> bytes:
-        """The metrics as text, with the models of whoever asks."""
-        return generate_latest(self.registry) + generate_latest(_Models(mine))
+    def page(self, mine: list[Deployment], checks: Sequence[Found] = ()) -> bytes:
+        """The metrics as text, with the models of whoever asks and what the last checks of them found."""
+        return generate_latest(self.registry) + generate_latest(_Models(mine, checks))
 
 
 class _Models(CollectorRegistry):
     """The state of some deployments, read when the page is made."""
 
-    def __init__(self, deployments: list[Deployment]) -> None:
+    def __init__(self, deployments: list[Deployment], checks: Sequence[Found]) -> None:
         super().__init__()
         version = GaugeMetricFamily("tunesmith_model_version", "The version that answers.", labels=["model"])
         queued = GaugeMetricFamily("tunesmith_queued_texts", "Texts that wait for their batch.", labels=["model"])
@@ -48,12 +51,15 @@ class _Models(CollectorRegistry):
         behind = GaugeMetricFamily(
             "tunesmith_model_behind", "1 where the alias means a version that could not be opened.", labels=["model"]
         )
-        for one in deployments:
-            version.add_metric([one.reference], one.current.version.version)
-            queued.add_metric([one.reference], one.current.batcher.num_queued)
-            swaps.add_metric([one.reference], one.num_swaps)
-            behind.add_metric([one.reference], float(one.problem is not None))
-        self.register(_Families([version, queued, swaps, behind]))
+        for served in deployments:
+            version.add_metric([served.reference], served.current.version.version)
+            queued.add_metric([served.reference], served.current.batcher.num_queued)
+            swaps.add_metric([served.reference], served.num_swaps)
+            behind.add_metric([served.reference], float(served.problem is not None))
+        families = {one.name: GaugeMetricFamily(one.name, one.means, labels=sorted(one.labels)) for one in checks}
+        for one in checks:
+            families[one.name].add_metric([one.labels[name] for name in sorted(one.labels)], one.value)
+        self.register(_Families([version, queued, swaps, behind, *families.values()]))
 
 
 class _Families:

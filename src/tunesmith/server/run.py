@@ -19,6 +19,7 @@ from tunesmith.core.errors import RecipeError, StoreError, TunesmithError, Unaut
 from tunesmith.engines.batching import BatchOptions
 from tunesmith.governance.access import require
 from tunesmith.lifecycle.deployment import Deployment, Deployments, Precision, deploy
+from tunesmith.lifecycle.monitor import gauges
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.server import watching
 from tunesmith.server.app import LOOPBACK, create_app
@@ -120,6 +121,7 @@ def serve(
             options.limits,
             feedback=watching.feedback_of(sessions, deployments),
             attribute=watching.attribute,
+            checks=lambda one: gauges(sessions[one]),
             instruments=instruments,
         )
         told = Started(

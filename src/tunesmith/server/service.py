@@ -12,8 +12,9 @@ from fastapi import Request
 from tunesmith.core.actor import Actor
 from tunesmith.engines.answer_cache import AnswerCache
 from tunesmith.lifecycle.deployment import Answered, Deployment, Deployments, Served
+from tunesmith.lifecycle.monitor import Gauge
 from tunesmith.server.auth import Caller, Door
-from tunesmith.server.errors import Refused
+from tunesmith.server.errors import Refused, is_unforeseen
 from tunesmith.server.instruments import Instruments
 from tunesmith.server.limits import Limits, OpenRequests, Rate
 
@@ -22,6 +23,8 @@ Feedback = Callable[[str, Actor, str, Truth], None]
 """Keeps the truth (last) on a prediction's id (third), of a project and actor; raises for what is not known."""
 Attribute = Callable[[Served, Sequence[str]], Sequence[Any]]
 """What each word did for the answer, for each text; runs with the model to itself."""
+Checks = Callable[[str], Sequence[Gauge]]
+"""What the last checks of a project's models found; reads files."""
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Service:
     limits: Limits
     feedback: Feedback
     attribute: Attribute
+    checks: Checks = lambda project: ()
     cache: AnswerCache[Answered] = field(default_factory=AnswerCache)
     instruments: Instruments = field(default_factory=Instruments)
     is_draining: bool = False
@@ -67,6 +71,19 @@ class Service:
             allowed=", ".join(mine),
             next=f"did you mean `{near[0]}`?" if near else None,
         )
+
+    def unanswered(
+        self, caller: Caller, deployment: Deployment | None, error: BaseException, latency_ms: float
+    ) -> None:
+        """Let whoever watches a model know of a question it did not answer.
+
+        Where a question was refused before its model was read, ``deployment`` is None: it counts where only one model
+        can have been meant.
+        """
+        mine = self.deployments.of(caller.project)
+        meant = deployment or (next(iter(mine.values())) if len(mine) == 1 else None)
+        if meant is not None and meant.current.observer is not None:
+            meant.current.observer.count("failed" if is_unforeseen(error) else "refused", latency_ms)
 
 
 def service_of(request: Request) -> Service:

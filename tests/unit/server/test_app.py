@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 from tests.serving import FakeKeys, FakeModel, deployment, service_of
 
+from tunesmith.core.actor import ROLES, local_owner
 from tunesmith.engines.batching import BatchOptions
+from tunesmith.governance.access import ALLOWED, Right
+from tunesmith.lifecycle.session import open_session
 from tunesmith.server.app import LOOPBACK, create_app
 from tunesmith.server.auth import Needs
 from tunesmith.server.gate import OPEN
 from tunesmith.server.limits import Limits
+from tunesmith.server.run import LedgerKeys
 from tunesmith.server.service import Service
+from tunesmith.store import access
 
 KEY = {"Authorization": "Bearer key-one"}
 JSON = {"Content-Type": "application/json"}
@@ -120,26 +128,74 @@ def test_without_a_key_only_health_answers(ask: Asked) -> None:
         assert response.headers["cache-control"] == "private, no-store"
 
 
-@pytest.mark.parametrize("role", ["viewer", "engineer", "approver", "admin"])
-def test_each_route_asks_for_a_right_and_each_role_gets_what_the_table_says(ask: Asked, role: str) -> None:
-    from tunesmith.core.actor import Actor
-    from tunesmith.governance.access import may
+RIGHTS: dict[tuple[str, str], Right] = {
+    ("POST", "/v1/predict"): "predict",
+    ("POST", "/v1/feedback"): "feedback",
+    ("GET", "/v1/models"): "read",
+    ("GET", "/metrics"): "read",
+    ("GET", "/openapi.json"): "read",
+    ("GET", "/docs"): "read",
+}
+"""What each route asks for, written down here a second time: a route that is not in this table fails."""
+CALLERS = ("none", "revoked", "expired", "disabled", "other project", *ROLES)
 
-    actor: Any = Actor("someone", role)  # type: ignore[arg-type]
-    for route in ask.app.routes:
-        path = getattr(route, "path", "")
-        rights = [
-            one.dependency.right for one in getattr(route, "dependencies", []) if isinstance(one.dependency, Needs)
-        ]
-        assert len(rights) == (0 if path in OPEN else 1), path
-        if path in OPEN:
-            continue
-        [method] = route.methods  # type: ignore[attr-defined]
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LedgerKeys, dict[str, str]]]:
+    """The real keys of two projects: one for each role, and such as count no more; ``theirs`` is of a third project."""
+    owner = local_owner()
+    home = tmp_path_factory.mktemp("keys")
+    with open_session(home, "one") as one, open_session(home, "two") as two, open_session(home, "three") as three:
+        made: dict[str, str] = {}
+        for session in (one, two, three):
+            engine, project = session.ledger.engine, session.workspace.project
+            for role in ROLES:
+                access.add_user(engine, project, owner, role, role)
+                made[f"{project}/{role}"] = access.make_key(engine, project, owner, role).key
+            for name in ("revoked", "disabled", "expired"):
+                access.add_user(engine, project, owner, name, "admin")
+            revoked = access.make_key(engine, project, owner, "revoked")
+            access.revoke_key(engine, project, owner, revoked.id)
+            made[f"{project}/disabled"] = access.make_key(engine, project, owner, "disabled").key
+            access.disable_user(engine, project, owner, "disabled")
+            made[f"{project}/revoked"] = revoked.key
+            soon = datetime.now(UTC) + timedelta(seconds=0.3)
+            made[f"{project}/expired"] = access.make_key(engine, project, owner, "expired", soon).key
+        time.sleep(0.35)
+        yield LedgerKeys({"one": one, "two": two}), made
+
+
+def test_each_route_role_and_project_gets_what_the_table_says(keys: tuple[LedgerKeys, dict[str, str]]) -> None:
+    known, made = keys
+    ask = Asked(service_of([deployment("one"), deployment("two")], Limits(requests_per_s=0), known))
+    routes = {
+        (method, route.path): [one.dependency.right for one in route.dependencies if isinstance(one.dependency, Needs)]
+        for route in ask.app.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+    assert len(routes) == len(ask.app.routes), "every route is one that can be asked for its right"
+    assert routes == {**{place: [right] for place, right in RIGHTS.items()}, **{("GET", path): [] for path in OPEN}}
+    cells = 0
+    for (method, path), right in [*RIGHTS.items(), *((("GET", path), None) for path in sorted(OPEN))]:
         for project in ("one", "two"):
-            headers = {"Authorization": f"Bearer key-{project}-{role}"}
-            body = {"texts": "x"} if "predict" in path else {"id": f"{project}-0", "label": "yes"}
-            response = ask(method, path, headers=headers, **({"json": body} if method == "POST" else {}))
-            assert response.status_code == (200 if may(actor, rights[0]) else 403), (path, role, project)
+            for caller in CALLERS:
+                key = made.get("three/admin" if caller == "other project" else f"{project}/{caller}")
+                assert (key is None) == (caller == "none")
+                body = (
+                    {"texts": f"{project} {caller}"} if right == "predict" else {"id": f"{project}-0", "label": "yes"}
+                )
+                given = {"json": body} if method == "POST" else {}
+                response = ask(method, path, headers={} if key is None else {"Authorization": f"Bearer {key}"}, **given)
+                counts = caller in ROLES
+                allowed = right is None or (counts and caller in ALLOWED[right])
+                expected = 200 if allowed else 403 if counts else 401
+                assert response.status_code == expected, (method, path, project, caller, response.text)
+                cells += 1
+                if allowed and right == "predict":
+                    told = response.json()["predictions"][0]
+                    assert told["label"] == f"{project}@1|{project} {caller}" and told["id"].startswith(project)
+    assert cells == (len(RIGHTS) + len(OPEN)) * 2 * len(CALLERS)
 
 
 def test_a_role_without_the_right_is_refused(ask: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,6 +313,51 @@ def test_a_failure_tells_an_id_and_nothing_of_the_inside(ask: Asked) -> None:
     assert ask.predict({"texts": "fine"}).status_code == 200
     [one] = ask.app.state.service.deployments.of("one").values()
     assert (one.current.observer.outcomes, len(one.current.observer.rows)) == (["failed"], 1)
+
+
+def test_what_a_model_was_asked_and_did_not_answer_is_counted_for_it() -> None:
+    limits = Limits(requests_per_s=0.01, burst=7, max_body_bytes=1000, max_texts=2)
+    ask = Asked(service_of([deployment("one", options=BatchOptions(max_queued_rows=1))], limits))
+    asked: list[tuple[Any, int]] = [
+        ({"texts": "x"}, 200),
+        ({"texts": ["a", "b"]}, 503),
+        ({"texts": ["a"] * 3}, 413),
+        ({"texts": "x" * 2000}, 413),
+        ({"texts": "break"}, 500),
+        ({"texts": "x", "model": "other"}, 404),  # not this model's
+        ({"text": "x"}, 422),  # no question at all
+        ({"texts": "x"}, 429),
+        ({"texts": "x"}, 429),
+    ]
+    assert [ask.predict(body).status_code for body, _ in asked] == [status for _, status in asked]
+    [one] = ask.app.state.service.deployments.of("one").values()
+    assert one.current.observer.outcomes == ["refused", "refused", "refused", "failed", "refused", "refused"]
+    several = Asked(
+        service_of([deployment("one"), deployment("one", reference="b@1")], Limits(requests_per_s=0.01, burst=0))
+    )
+    assert several.predict({"texts": "x"}).status_code == 429
+    for one in several.app.state.service.deployments.of("one").values():
+        assert one.current.observer.outcomes == [], "which of them was meant is not known"
+
+
+def test_metrics_show_the_last_checks_of_ones_own_models(ask: Asked) -> None:
+    from tunesmith.lifecycle.monitor import Gauge
+
+    checks = {
+        "one": [
+            Gauge("tunesmith_monitor_alert", "Whether", {"model": "desk@1"}, 1.0),
+            Gauge("tunesmith_monitor_alert", "Whether", {"model": "desk@2"}, 0.0),
+            Gauge("tunesmith_monitor_p_value", "p", {"model": "desk@1", "test": "text"}, 0.004),
+        ]
+    }
+    ask.app.state.service.checks = lambda project: checks.get(project, [])
+    lines = ask("GET", "/metrics", headers=KEY).text.splitlines()
+    assert 'tunesmith_monitor_alert{model="desk@1"} 1.0' in lines
+    assert 'tunesmith_monitor_alert{model="desk@2"} 0.0' in lines
+    assert 'tunesmith_monitor_p_value{model="desk@1",test="text"} 0.004' in lines
+    assert lines.count("# TYPE tunesmith_monitor_alert gauge") == 1
+    theirs = ask("GET", "/metrics", headers={"Authorization": "Bearer key-two"})
+    assert theirs.status_code == 200 and "tunesmith_monitor" not in theirs.text
 
 
 def test_a_ledger_that_is_down_is_503_without_its_address(ask: Asked) -> None:

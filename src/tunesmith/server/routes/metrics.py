@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
@@ -18,4 +20,5 @@ async def metrics(request: Request) -> Response:
     service = service_of(request)
     service.instruments.ready.set(service.problem is None)
     mine = list(service.deployments.of(caller_of(request).project).values())
-    return Response(service.instruments.page(mine), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    checks = await asyncio.to_thread(service.checks, caller_of(request).project)
+    return Response(service.instruments.page(mine, checks), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -17,7 +17,7 @@ from tunesmith.lifecycle.deployment import Answered, Deployment, Served
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.server.auth import Caller, caller_of, needs
 from tunesmith.server.body import read_message
-from tunesmith.server.errors import Refused, is_unforeseen
+from tunesmith.server.errors import Refused
 from tunesmith.server.gate import ClientGone
 from tunesmith.server.limits import Limits
 from tunesmith.server.messages import PredictAnswer, PredictRequest
@@ -41,16 +41,16 @@ async def predict(request: Request) -> Response:
     """Label, probabilities or numbers for one text or many, in their order, from the version the alias means now."""
     started = time.perf_counter()
     service, caller = service_of(request), caller_of(request)
-    asked = await read_message(request, PredictRequest, service.limits)
-    _check_sizes(asked, service.limits)
+    asked = await _asked(request, service, caller, started)
     deployment = service.deployment(caller, asked.model)
     try:
+        _check_sizes(asked, service.limits)
         served, answers = await _answers(request, service, caller, deployment, asked.texts)
         words = await _words(request, service, served, asked.texts) if asked.attribution else None
     except ClientGone:
         raise
     except Exception as error:
-        _unanswered(deployment, error, (time.perf_counter() - started) * 1000)
+        service.unanswered(caller, deployment, error, (time.perf_counter() - started) * 1000)
         raise
     latency_ms = (time.perf_counter() - started) * 1000
     ids = _observed(served, answers, latency_ms, asked.subjects, caller)
@@ -60,6 +60,15 @@ async def predict(request: Request) -> Response:
         told = [{**one, "attribution": word} for one, word in zip(told, words, strict=True)]
     body = {"model": served.reference, "predictions": told}
     return Response(json.dumps(body, ensure_ascii=False, allow_nan=False), media_type="application/json")
+
+
+async def _asked(request: Request, service: Service, caller: Caller, started: float) -> PredictRequest:
+    try:
+        return await read_message(request, PredictRequest, service.limits)
+    except Refused as error:
+        if error.status == 413:  # what is no question at all is not the model's
+            service.unanswered(caller, None, error, (time.perf_counter() - started) * 1000)
+        raise
 
 
 def _check_sizes(asked: PredictRequest, limits: Limits) -> None:
@@ -136,13 +145,6 @@ async def waited(request: Request, promise: Future[Found]) -> Found:
 async def _words(request: Request, service: Service, served: Served, texts: Sequence[str]) -> Sequence[Any]:
     """What each word did; the model works for nobody else meanwhile, as explaining puts hooks into it."""
     return await waited(request, served.batcher.call(lambda: service.attribute(served, texts)))
-
-
-def _unanswered(deployment: Deployment, error: Exception, latency_ms: float) -> None:
-    """Count a request that the model was asked and did not answer."""
-    observer = deployment.current.observer
-    if observer is not None:
-        observer.count("failed" if is_unforeseen(error) else "refused", latency_ms)
 
 
 def _observed(
