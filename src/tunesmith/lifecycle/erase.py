@@ -104,6 +104,7 @@ def erase(session: Session, subject: str, reason: str, *, also: Sequence[str] = 
     hashed = subject_hash(session.workspace.subject_key(), plain)
     folder = make_folder(session.workspace.folder / FOLDER)
     with session.workspace.lock(folder / "lock", wait=False), _nothing_under_way(session):
+        _tidy(session, folder)
         if is_dry_run:
             return _forecast(session, _planned(session, Person(hashed, plain, also)))
         ledger = session.ledger
@@ -117,6 +118,16 @@ def erase(session: Session, subject: str, reason: str, *, also: Sequence[str] = 
         made = _carried_out(session, one, plan, folder)
         work.unlink(missing_ok=True)
         return made
+
+
+def _tidy(session: Session, folder: Path) -> None:
+    """Bring to its end what was recorded as done when its process died: the proof file, and what it remembered."""
+    for one in erasures.read(session.ledger.engine, session.ledger.project):
+        work, proof = folder / f"{one.id}{WORK}", folder / f"{one.id}.json"
+        if one.ended is not None and not proof.is_file():
+            write_json(proof, one.proof)
+        if one.ended is not None:
+            work.unlink(missing_ok=True)
 
 
 def _checked(subject: str, reason: str, also: Sequence[str]) -> tuple[str, str, tuple[str, ...]]:
@@ -327,6 +338,9 @@ def _notes(session: Session, plan: _Plan) -> list[str]:
         notes.append(f"the identifier has under {LEAST_CHARS} characters: it was not looked for inside texts")
     if person.shared:
         notes.append(f"{person.shared} texts of the person are in rows of others as well, which stay")
+    cut_off = [one for one in erasures.read(session.ledger.engine, session.ledger.project) if one.ended is None]
+    if num := sum(one.subject != person.subject for one in cut_off):
+        notes.append(f"{num} erasures of other people were cut off: ask for them again")
     names = sorted(one.name for one in (session.workspace.root / "projects").iterdir() if one.is_dir())
     if others := [name for name in names if name != session.ledger.project]:
         notes.append(f"other projects were left alone: {', '.join(others)}")

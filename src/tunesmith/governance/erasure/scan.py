@@ -5,9 +5,8 @@ from __future__ import annotations
 import gzip
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +17,10 @@ PART_BYTES = 8_000_000
 _PACKED = b"\x1f\x8b"
 TEXTS = frozenset({".json", ".jsonl", ".html", ".yaml", ".txt", ".md", ".log", ".csv", ".jinja", ""})
 """Endings of files in which single words are looked for: in numbers and packed bytes they would stand by chance."""
+
+
+WHOLE = frozenset({"identifier", "word"})
+"""What counts only where it stands alone: a longer number may hold a shorter one."""
 
 
 @dataclass(frozen=True)
@@ -36,50 +39,48 @@ class Scanner:
 
     def __init__(self, person: Person) -> None:
         self._kind = {form: kind for kind, forms in person.needles.items() for form in forms if form}
-        self._longest = max((len(form.encode()) for form in self._kind), default=0)
-        self._identifier = {form for form, kind in self._kind.items() if kind in ("identifier", "word")}
-
-    @cached_property
-    def _forms(self) -> list[str]:
-        return sorted(self._kind)
+        # Bytes are searched as text of which each character is one: that is far faster than to decode weights.
+        self._kind_in_bytes = {form.encode().decode("latin-1"): kind for form, kind in self._kind.items()}
+        self._longest = max(map(len, self._kind_in_bytes), default=0)
 
     def of_texts(self, texts: Iterable[str]) -> Counter[str]:
-        """Kind → how often it is found in some texts."""
-        counts: Counter[str] = Counter()
-        if not self._forms:
-            return counts
-        for part in _parts(texts):
-            found = pl.Series(part, dtype=pl.String).str.extract_many(self._forms, overlapping=True)
-            for text, forms in zip(part, found.to_list(), strict=True):
-                for form in set(forms or ()):
-                    if form not in self._identifier or _stands_alone(form, text):
-                        counts[self._kind[form]] += 1
-        return counts
+        """Kind → how many of some texts have it."""
+        return _found(texts, self._kind)
 
     def of_file(self, path: Path) -> Counter[str]:
         """Kind → how often it is found in a file's bytes, and in what they stand for."""
-        counts = self.of_texts(self._decoded(path))
+        with path.open("rb") as stream:
+            counts = _found(self._parts(stream.read), self._kind_in_bytes)
+            stream.seek(0)
+            is_packed = stream.read(2) == _PACKED
         if path.suffix not in TEXTS:
             counts.pop("word", None)
-        with path.open("rb") as stream:
-            is_packed = stream.read(2) == _PACKED
         if is_packed:
             with gzip.open(path, "rb") as unpacked:
-                counts += self.of_texts(self._read(unpacked.read))
+                counts += _found(self._parts(unpacked.read), self._kind_in_bytes)
         if path.suffix == ".parquet":
             counts += self.of_texts(_cells(path))
         return counts
 
-    def _decoded(self, path: Path) -> Iterator[str]:
-        with path.open("rb") as stream:
-            yield from self._read(stream.read)
-
-    def _read(self, read: Callable[[int], bytes]) -> Iterator[str]:
-        """The bytes as text, in parts that overlap: what is searched for may stand across two."""
+    def _parts(self, read: Callable[[int], bytes]) -> Iterator[str]:
+        """The bytes in parts that overlap: what is searched for may stand across two."""
         tail = b""
         while part := read(PART_BYTES):
-            yield (tail + part).decode("utf-8", "replace")
+            yield (tail + part).decode("latin-1")
             tail = part[-self._longest :] if self._longest else b""
+
+
+def _found(texts: Iterable[str], kinds: Mapping[str, str]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    forms = sorted(kinds)
+    for part in _lists(texts) if forms else ():
+        cells = pl.Series(part, dtype=pl.String)
+        cells = cells.filter(cells.str.contains_any(forms))
+        for text, seen in zip(cells.to_list(), cells.str.extract_many(forms, overlapping=True).to_list(), strict=True):
+            for form in set(seen or ()):
+                if kinds[form] not in WHOLE or _stands_alone(form, text):
+                    counts[kinds[form]] += 1
+    return counts
 
 
 def scan(
@@ -115,7 +116,7 @@ def _cells(path: Path) -> Iterator[str]:
             yield from series.struct.json_encode().drop_nulls().unique()
 
 
-def _parts(texts: Iterable[str]) -> Iterator[list[str]]:
+def _lists(texts: Iterable[str]) -> Iterator[list[str]]:
     """The texts in lists of a bounded size."""
     part: list[str] = []
     num = 0
