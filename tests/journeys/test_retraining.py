@@ -99,19 +99,19 @@ def test_seventeen_new_intents_are_learned_and_sixty_are_kept(shared_data: Path,
     by_hand = old.select(model=right.mean(), champion=(pl.col("baseline_champion") == pl.col("label")).mean()).row(
         0, named=True
     )
-    assert kept["old"]["model"] == pytest.approx(by_hand["model"])
-    assert kept["old"]["champion"] == pytest.approx(by_hand["champion"])
+    assert kept["old"]["model"]["value"] == pytest.approx(by_hand["model"])
+    assert kept["old"]["champion"]["value"] == pytest.approx(by_hand["champion"])
     assert (
         kept["old"]["num_rows"]
         == old.height
         == sum(first.rows[name] for name in ("kept",)) - sum(told["old"][name] for name in ("train", "validation"))
     )
-    assert kept["new"]["champion"] == 0  # not one of these labels does it know
+    assert kept["new"]["champion"]["value"] == 0  # not one of these labels does it know
     lost = by_hand["champion"] - by_hand["model"]
     print(
         f"\nold test rows: {old.height}, champion {by_hand['champion']:.4f}, challenger {by_hand['model']:.4f}, "
         f"lost {lost:.4f} ({-kept['old']['high']:.4f} to {-kept['old']['low']:.4f}); new test rows: {new.height}, "
-        f"accuracy {kept['new']['model']:.4f}, recall of new intents: lowest {recall['recall'][0]:.3f} "
+        f"accuracy {kept['new']['model']['value']:.4f}, recall of new intents: lowest {recall['recall'][0]:.3f} "
         f"({recall['label'][0]}), mean {recall['recall'].mean():.4f}; rows {told}"
     )
     beaten = next(one for one in done.result.comparisons if one["against"] == "champion")

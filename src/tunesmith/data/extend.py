@@ -26,7 +26,8 @@ from tunesmith.data.near import NearTexts
 from tunesmith.data.prepare import learned
 from tunesmith.data.prepare_config import SplitName
 from tunesmith.data.row_groups import write_table
-from tunesmith.data.split import SPLITS
+from tunesmith.data.split import SPLITS, draw, draw_groups
+from tunesmith.data.stratify import draw_tags
 
 NEW = "new.parquet"
 """Which rows are new: ``row_id`` and ``split``."""
@@ -70,6 +71,7 @@ class Extend:
             context.warn(
                 f"{relabelled} rows have another label now than the champion learned: they keep the one it learned"
             )
+        new, num_drawn = _proving(new, self.config, context.seed)
         new, num_moved = self._in_the_split_of_their_group(old, new)
         new, near = self._without_near(old, new)
         rows = pl.concat([old, new], how="diagonal_relaxed")
@@ -93,6 +95,11 @@ class Extend:
         facts = dict(fresh.facts) | learned(parts, self.config.task, self.config.targets)
         facts |= fates.written(folder)
         facts["splits"] = {name: part.height for name, part in parts.items()}
+        if num_drawn:
+            facts["notes"] = [
+                *facts["notes"],
+                f"no new row was given for test: {num_drawn} of {new.height} were drawn with seed {context.seed}",
+            ]
         if "outside" in facts:
             facts["outside"] = facts["outside"] | outside.counted(rows.filter(ASIDE)[SPLIT])
         facts["extended"] = {
@@ -104,6 +111,7 @@ class Extend:
             "withdrawn": gone.height,
             "without": list(self.config.without),
             "moved_by_group": num_moved,
+            "drawn": num_drawn,
             "new_labels": sorted(set(facts["labels"]) - set(before.facts["labels"])),
             "gone_labels": sorted(set(before.facts["labels"]) - set(facts["labels"])),
         }
@@ -167,6 +175,34 @@ def _told_apart(read: pl.DataFrame, old: pl.DataFrame) -> tuple[pl.DataFrame, pl
     )
     helpers = ("_text", "_sources", "_label")
     return found.filter(~is_known).drop(*helpers, "because_of"), known.drop(helpers)
+
+
+def _proving(new: pl.DataFrame, config: ExtendConfig, seed: int) -> tuple[pl.DataFrame, int]:
+    """The new rows, a share of them drawn for `test` where none is there, and how many that are.
+
+    Where the test rows of a recipe are given, all rows without a split are trained on: what only new rows have would be
+    learned, and nothing would prove it.
+    """
+    is_free = ~pl.col(ASIDE) & (pl.col("split").is_null() if "split" in new.columns else pl.lit(True))
+    free = new.filter(is_free)
+    if config.group_by is not None and config.group_by in new.columns:
+        held = new.filter(~is_free)[config.group_by].drop_nulls()
+        free = free.filter(~pl.col(config.group_by).is_in(held.implode()).fill_null(False))
+    if free.is_empty() or not config.test or (new.filter(~pl.col(ASIDE))[SPLIT] == "test").any():
+        return new, 0
+    ids, labels = free.select(comparable(pl.col("text"))).to_series().to_list(), free["label"].to_list()
+    shares: dict[SplitName, float] = {"test": config.test}
+    strata = labels if config.task == "classify" else [None] * free.height
+    if config.group_by is not None and config.group_by in free.columns:
+        groups = free.select(pl.coalesce(pl.col(config.group_by).cast(pl.String), "row_id")).to_series().to_list()
+        drawn = draw_groups([[one] for one in strata], groups, shares, seed)
+    elif config.task == "tag":
+        drawn = draw_tags(labels, ids, shares, seed)
+    else:
+        drawn = draw(strata, ids, shares, seed, rare=config.task == "classify")
+    tests = free.filter(pl.Series([one == "test" for one in drawn], dtype=pl.Boolean))["row_id"]
+    split = pl.when(pl.col("row_id").is_in(tests.implode())).then(pl.lit("test")).otherwise(SPLIT)
+    return new.with_columns(split.alias(SPLIT)), tests.len()
 
 
 def _left_out(before: Artifact) -> pl.Series:

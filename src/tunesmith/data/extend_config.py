@@ -22,6 +22,9 @@ class ExtendConfig(Config):
     near: Annotated[float, Field(ge=0.5, le=1.0)] | None = 0.9
     """Jaccard similarity, 0.5 to 1, from which on a new row is left out for an old row of another split. Null: only
     equal texts are. Default: that of `data.clean.near_duplicates`."""
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the new rows that is drawn for test where none of them is there and their split is not given. Default:
+    that of `data.split.test`."""
     without: tuple[str, ...] = ()
     """Sources whose rows may no longer be used: they leave every split. Default: none."""
     needs_new: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def retained(
         return facts, str(old["not_measured"])
     sign = -1.0 if table.find(metric, config.task).higher_is_better else 1.0
     ends = sorted((sign * old["low"], sign * old["high"]))
-    words = f"({metric} {old['champion']:.3f} before, {old['model']:.3f} now) on {old['num_rows']:,} old test rows"
+    words = f"({metric} {old['champion']['value']:.3f} before, {old['model']['value']:.3f} now) on {old['num_rows']:,} old test rows"
     return facts, Measured(sign * old["difference"], words, *ends)
 
 
@@ -68,12 +69,13 @@ def _compared(
     scores = Resamples(task, targets_N[rows_N], pair, num_samples=config.bootstrap_samples, seed=seed)
     try:
         one = scores.compare(metric, MODEL, CHAMPION, config.confidence)
+        spans = {name: asdict(scores.interval(name, metric, config.confidence)) for name in pair}
     except Undefined as why:
         return {"num_rows": num_rows, "not_measured": str(why)}
     return {
         "num_rows": num_rows,
-        "model": scores.points[MODEL][metric],
-        "champion": scores.points[CHAMPION][metric],
+        "model": spans[MODEL],
+        "champion": spans[CHAMPION],
         "difference": one.difference,
         "low": one.low,
         "high": one.high,

@@ -67,3 +67,11 @@ def note_champion(session: Session, recipe: AnyRecipe, run_id: str, cause: str) 
     version = session.ledger.resolve(name, which)
     one = Retraining(run_id, version.run_id or "", name, version.version, cause, datetime.now(UTC))
     retrainings.record(session.ledger.engine, session.ledger.project, one, session.actor)
+
+
+def noted(session: Session, run_id: str) -> dict[str, str] | None:
+    """What is on record of the model that a run goes on from; None for a run that starts anew."""
+    one = retrainings.find(session.ledger.engine, session.ledger.project, run_id)
+    if one is None:
+        return None
+    return {"champion": f"{one.name}@{one.from_version}", "parent": one.parent_run_id, "cause": one.cause}

@@ -15,7 +15,7 @@ from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import Interrupted, StepError, TunesmithError
 from tunesmith.core.events import Event, EventLog
 from tunesmith.lifecycle.base_step import held_fast
-from tunesmith.lifecycle.champion import note_champion
+from tunesmith.lifecycle.champion import note_champion, noted
 from tunesmith.lifecycle.flow import Flow
 from tunesmith.lifecycle.flows import flow_of
 from tunesmith.lifecycle.recorded import digest_of, record, recorded
@@ -200,6 +200,7 @@ def _view(
         reference=released.reference,
         version=released.version,
         approval=released.approval.to_dict() if released.approval else None,
+        retraining=noted(session, run_id),
         sources=[results[f"ingest:{source.name}"]["dataset"].facts for source in recipe.data.sources],
         splits=splits.facts,
         quality=made["quality"].facts,

@@ -291,6 +291,7 @@ class Recipe(AnyRecipe):
             targets=self.label_columns if self.task == "regress" else (),
             group_by=self.data.split.group_by,
             near=self.data.clean.near_duplicates,
+            test=self.data.split.test,
             without=self.champion.without,
             needs_new=self.champion.needs_new,
         )

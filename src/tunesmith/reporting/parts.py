@@ -22,6 +22,7 @@ from tunesmith.reporting.sections.privacy import privacy_of
 from tunesmith.reporting.sections.range_test import range_test_of
 from tunesmith.reporting.sections.ranking import ranking_of
 from tunesmith.reporting.sections.rejection import rejection_of
+from tunesmith.reporting.sections.retained import retained_of
 from tunesmith.reporting.sections.robustness import robustness_of
 from tunesmith.reporting.sections.targets import targets_of
 from tunesmith.reporting.sections.tokens import tokens_of
@@ -55,6 +56,7 @@ PARTS: tuple[Part, ...] = (
     Part("training", "tuning.html.j2", tuning_of),
     Part("training", "augmentation.html.j2", augmentation_of),
     Part("training", "training_samples.html.j2", training_samples_of),
+    Part("scores", "retained.html.j2", retained_of),
     Part("scores", "language_loss.html.j2", language_loss_of),
     Part("scores", "targets.html.j2", targets_of),
     Part("scores", "rejection.html.j2", rejection_of),

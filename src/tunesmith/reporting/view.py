@@ -71,3 +71,6 @@ class RunView:
     """The last word of a person on the model: kind, decision, by, reason."""
     files: Mapping[str, Path] = field(default_factory=dict)
     """``step/output`` → the folder of that artifact."""
+    retraining: Mapping[str, Any] | None = None
+    """The model in production that this run goes on from: `champion` (its `name@version`), `parent` (the run that made
+    it) and `cause`; None for a run that starts anew."""

@@ -54,6 +54,7 @@ BASELINES = {
     "base_ridge": ("base_ridge", "the untrained model, ridge regression on it"),
     "tfidf": ("TF-IDF", "words counted, linear model on them"),
     "base": ("base", "the untrained model, asked alike"),
+    "champion": ("champion", "the model in production before this one"),
     "few_shot": ("few-shot", "the untrained model, examples before the prompt"),
 }
 _KEPT_FORMAT = {"\u200c", "\u200d"}

@@ -236,6 +236,28 @@ def test_a_person_stays_in_one_split(tmp_path: Path) -> None:
     assert apart["extended"]["moved_by_group"] == 0
 
 
+def test_where_test_rows_are_given_some_new_ones_prove_what_is_new(tmp_path: Path) -> None:
+    held = {"desk": rows(40), "held": rows(10, 80)}
+    before = prepared(tmp_path / "a", held, given={"held": "test"})
+    new = {"text": texts(30, 200), "label": ["limit"] * 28 + ["rare"] * 2}
+    fresh = prepared(tmp_path / "b", {**held, "feedback": new}, given={"held": "test"})
+    facts, tables, _ = extended(tmp_path / "c", before, fresh, test=0.25)
+    told = facts["extended"]
+    assert told["drawn"] == 7 == told["new"]["test"] and told["old"]["test"] == 10
+    drawn = tables["test"].filter(pl.col("source_id") == "feedback")
+    assert set(drawn["label"]) == {"limit"} and "rare" in facts["labels"]
+    assert "no new row was given for test: 7 of 30 were drawn with seed 0" in facts["notes"]
+    facts, _, _ = extended(tmp_path / "d", before, fresh, test=0.0)
+    assert facts["extended"]["drawn"] == 0 == facts["extended"]["new"]["test"]
+    people = {**new, "subject": [f"{at % 6:032x}" for at in range(30)]}
+    by = {"given": {"held": "test"}, "split": {"group_by": "subject"}}
+    fresh = prepared(tmp_path / "e", {**held, "feedback": people}, **by)
+    _, tables, _ = extended(tmp_path / "f", before, fresh, group_by="subject")
+    seen = pl.concat(tables[name].select("subject", split=pl.lit(name)) for name in SPLITS).drop_nulls()
+    assert seen.group_by("subject").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert "test" in seen["split"].to_list()
+
+
 def test_columns_that_only_one_side_has_are_empty_on_the_other(tmp_path: Path) -> None:
     before = prepared(tmp_path / "a", {"desk": rows(30, channel=["phone"] * 30)})
     fresh = prepared(tmp_path / "b", {"more": rows(20, 100, market=["de"] * 20)})

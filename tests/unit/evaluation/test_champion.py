@@ -103,8 +103,10 @@ def test_old_and_new_rows_are_told_apart(tmp_path: Path) -> None:
     facts, lost = told(tmp_path, "classify", truth, model, before, 20)
     assert facts["metric"] == "accuracy"
     assert (facts["old"]["num_rows"], facts["new"]["num_rows"]) == (100, 20)
-    assert (facts["old"]["model"], facts["old"]["champion"]) == (0.9, 0.98)
-    assert (facts["new"]["model"], facts["new"]["champion"]) == (0.9, 0.0)
+    for side, model_value, champion_value in (("old", 0.9, 0.98), ("new", 0.9, 0.0)):
+        one = facts[side]["model"]
+        assert one["value"] == model_value and one["low"] < model_value < one["high"]
+        assert facts[side]["champion"]["value"] == champion_value
     assert isinstance(lost, Measured) and lost.value == pytest.approx(0.08)
     assert lost.low is not None and lost.high is not None and 0 < lost.low < 0.08 < lost.high
     assert "accuracy 0.980 before, 0.900 now" in lost.words and "100 old test rows" in lost.words
