@@ -113,7 +113,7 @@ def _approval(version: Mapping[str, Any] | None) -> list[RenderableType]:
 
 def _stale(version: Mapping[str, Any] | None) -> list[RenderableType]:
     num = len((version or {}).get("stale") or ())
-    words = f"it learned from rows of {figures.count(num, 'person', 'people')} erased since: train it again"
+    words = f"it learned from rows of {figures.count(num, 'person', 'people')} erased since: run its recipe again"
     return [_line("stale", Text(words, "bold red"))] if num else []
 
 

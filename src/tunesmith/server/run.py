@@ -28,7 +28,7 @@ from tunesmith.server.drain import IN_FLIGHT_S, DrainingServer
 from tunesmith.server.instruments import Instruments
 from tunesmith.server.limits import Limits
 from tunesmith.server.service import Service
-from tunesmith.store import access
+from tunesmith.store import access, erasures
 from tunesmith.store.database import reading
 from tunesmith.store.files import write_bytes
 from tunesmith.store.tables import PROJECTS
@@ -133,7 +133,7 @@ def serve(
             {one: key for one, (key, _) in new_keys.items()},
             {one: str(file) for one, (_, file) in new_keys.items()},
         )
-        deployments.watch(_Reach(sessions).check)
+        deployments.watch(_Reach(sessions, service.cache.clear).check)
         try:
             answer(service, listener, LOOPBACK if is_local else None, lambda: announce(told))
         finally:
@@ -267,10 +267,11 @@ def answer(
 
 
 class _Reach:
-    """Asks whether the ledgers are there."""
+    """Asks whether the ledgers are there, and whether somebody was erased: then no answer is given from memory."""
 
-    def __init__(self, sessions: Mapping[str, Session]) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: Mapping[str, Session], forget: Callable[[], None] = lambda: None) -> None:
+        self._sessions, self._forget = sessions, forget
+        self._erased: dict[str, tuple[str, ...]] = {}
         self._files = {project: _inode(session) for project, session in sessions.items()}
 
     def check(self) -> None:
@@ -287,6 +288,10 @@ class _Reach:
             with reading(session.ledger.engine) as connection:
                 if connection.execute(select(PROJECTS.c.id).where(PROJECTS.c.id == project)).scalar() is None:
                     raise StoreError("the ledger has lost the project", seen=project)
+            erased = erasures.subjects(session.ledger.engine, project)
+            if self._erased.setdefault(project, erased) != erased:
+                self._erased[project] = erased
+                self._forget()
 
 
 def _inode(session: Session) -> int | None:

@@ -30,6 +30,8 @@ from tunesmith.store.tables import (
 )
 
 CHUNK_ROWS = 500
+WEIGHTS = frozenset({"model", "base"})
+"""Kinds that learn from rows and hold none."""
 Facts = dict[str, Any]
 _KEPT_FACTS = ((ARTIFACTS, "facts"), (STEP_OUTPUTS, "facts"), (RUNS, "error"))
 """Where the ledger may quote a row."""
@@ -223,12 +225,26 @@ def mark_stale(engine: Engine, project: str, erasure: str, digests: Iterable[str
 
 
 def stale(engine: Engine, project: str) -> dict[str, list[str]]:
-    """Digest of each model that learned from erased rows → the erasures, the oldest first."""
-    query = select(STALE_MODELS).where(_of(STALE_MODELS, project)).order_by(STALE_MODELS.c.at)
+    """Digest of each model or base that learned from erased rows, or goes on from one that did → the erasures."""
+    marks = select(STALE_MODELS).where(_of(STALE_MODELS, project)).order_by(STALE_MODELS.c.at)
+    same = (ARTIFACTS.c.project_id == LINEAGE.c.project_id) & (ARTIFACTS.c.digest == LINEAGE.c.child)
+    edges = select(LINEAGE.c.parent, LINEAGE.c.child).join(ARTIFACTS, same)
+    edges = edges.where(_of(LINEAGE, project), ARTIFACTS.c.kind.in_(WEIGHTS)).distinct()
     found: dict[str, list[str]] = {}
     with reading(engine) as connection:
-        for row in connection.execute(query):
+        for row in connection.execute(marks):
             found.setdefault(row.digest, []).append(row.erasure_id)
+        children: dict[str, set[str]] = {}
+        for parent, child in connection.execute(edges) if found else ():
+            children.setdefault(parent, set()).add(child)
+    waiting = list(found)
+    while waiting:
+        parent = waiting.pop()
+        for child in sorted(children.get(parent, ())):
+            more = [one for one in found[parent] if one not in found.get(child, [])]
+            if more:
+                found.setdefault(child, []).extend(more)
+                waiting.append(child)
     return found
 
 

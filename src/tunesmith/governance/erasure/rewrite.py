@@ -15,9 +15,8 @@ from tunesmith.governance.erasure import recount
 from tunesmith.governance.erasure.person import Person
 from tunesmith.governance.erasure.tables import without
 from tunesmith.governance.erasure.values import cleaned
+from tunesmith.store.erasures import WEIGHTS
 
-WEIGHTS = frozenset({"model", "base"})
-"""Kinds that learned from rows and hold none: they are stale, not rewritten."""
 NUMBERS = frozenset({".safetensors", ".npy", ".npz", ".bin", ".pt"})
 """Endings of numbers in the order of rows, which only whoever computed them can tell apart."""
 MANIFEST = "manifest.json"
@@ -54,6 +53,7 @@ def rewrite(folder: Path, kind: str, person: Person, out: Path, write: Write, *,
     was there, or where the artifact is lost.
     """
     if kind in WEIGHTS:
+        # They are stale, not rewritten.
         return Rewritten()
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     has_numbers = any(path.suffix in NUMBERS for path in files)
