@@ -15,6 +15,8 @@ import polars as pl
 ERASED = "[erased]"
 LEAST_CHARS = 6
 """A shorter text or identifier is looked for in rows alone: elsewhere it would be found in anything."""
+LEAST_ID_CHARS = 16
+"""Row ids that are hashes are told from any other text."""
 FRAGMENT_CHARS = 40
 """Texts are shown cut off in reports, so their beginning counts as they do."""
 _WORD = re.compile(r"\w[\w'’.@+-]*\w", re.UNICODE)
@@ -92,7 +94,7 @@ class Person:
         cells = cells.fill_null("")
         # Folded by Python as the words were: the two do not agree on every letter.
         found = pl.Series([self.is_word(one) for one in cells.to_list()], dtype=pl.Boolean)
-        needles = [*self.exact, *self.row_ids]
+        needles = [*self.exact, *(one for one in self.row_ids if len(one) >= LEAST_ID_CHARS)]
         if needles:
             found = found | cells.str.contains_any(needles)
         if self.is_plain_searched:
