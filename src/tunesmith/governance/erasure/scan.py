@@ -66,8 +66,9 @@ class Scanner:
         """The bytes in parts that overlap: what is searched for may stand across two."""
         tail = b""
         while part := read(PART_BYTES):
-            yield (tail + part).decode("latin-1")
-            tail = part[-self._longest :] if self._longest else b""
+            tail += part
+            yield tail.decode("latin-1")
+            tail = tail[-self._longest :] if self._longest else b""
 
 
 def _found(texts: Iterable[str], kinds: Mapping[str, str]) -> Counter[str]:
