@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -159,9 +158,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LedgerKeys,
             made[f"{project}/disabled"] = access.make_key(engine, project, owner, "disabled").key
             access.disable_user(engine, project, owner, "disabled")
             made[f"{project}/revoked"] = revoked.key
-            soon = datetime.now(UTC) + timedelta(seconds=0.3)
-            made[f"{project}/expired"] = access.make_key(engine, project, owner, "expired", soon).key
-        time.sleep(0.35)
+            ago = datetime.now(UTC) - timedelta(seconds=1)
+            made[f"{project}/expired"] = access.make_key(engine, project, owner, "expired", ago).key
         yield LedgerKeys({"one": one, "two": two}), made
 
 
@@ -172,7 +170,7 @@ def test_each_route_role_and_project_gets_what_the_table_says(keys: tuple[Ledger
         (method, route.path): [one.dependency.right for one in route.dependencies if isinstance(one.dependency, Needs)]
         for route in ask.app.routes
         if isinstance(route, APIRoute)
-        for method in route.methods
+        for method in route.methods or ()
     }
     assert len(routes) == len(ask.app.routes), "every route is one that can be asked for its right"
     assert routes == {**{place: [right] for place, right in RIGHTS.items()}, **{("GET", path): [] for path in OPEN}}
@@ -182,11 +180,11 @@ def test_each_route_role_and_project_gets_what_the_table_says(keys: tuple[Ledger
             for caller in CALLERS:
                 key = made.get("three/admin" if caller == "other project" else f"{project}/{caller}")
                 assert (key is None) == (caller == "none")
-                body = (
-                    {"texts": f"{project} {caller}"} if right == "predict" else {"id": f"{project}-0", "label": "yes"}
-                )
-                given = {"json": body} if method == "POST" else {}
-                response = ask(method, path, headers={} if key is None else {"Authorization": f"Bearer {key}"}, **given)
+                text, told_of = {"texts": f"{project} {caller}"}, {"id": f"{project}-0", "label": "yes"}
+                given: dict[str, Any] = {"headers": {} if key is None else {"Authorization": f"Bearer {key}"}}
+                if method == "POST":
+                    given["json"] = text if right == "predict" else told_of
+                response = ask(method, path, **given)
                 counts = caller in ROLES
                 allowed = right is None or (counts and caller in ALLOWED[right])
                 expected = 200 if allowed else 403 if counts else 401
@@ -332,9 +330,8 @@ def test_what_a_model_was_asked_and_did_not_answer_is_counted_for_it() -> None:
     assert [ask.predict(body).status_code for body, _ in asked] == [status for _, status in asked]
     [one] = ask.app.state.service.deployments.of("one").values()
     assert one.current.observer.outcomes == ["refused", "refused", "refused", "failed", "refused", "refused"]
-    several = Asked(
-        service_of([deployment("one"), deployment("one", reference="b@1")], Limits(requests_per_s=0.01, burst=0))
-    )
+    both = [deployment("one"), deployment("one", reference="b@1")]
+    several = Asked(service_of(both, Limits(requests_per_s=0.01, burst=0)))
     assert several.predict({"texts": "x"}).status_code == 429
     for one in several.app.state.service.deployments.of("one").values():
         assert one.current.observer.outcomes == [], "which of them was meant is not known"

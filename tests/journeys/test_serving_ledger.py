@@ -1,0 +1,144 @@
+"""A served model and its ledger: counts as clients saw them, PostgreSQL that stops, explanations beside answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from tests import tiny
+from tests.journeys.test_serve_command import command, owner, trained, wait_for
+from tests.postgres import PASSWORD, PostgresServer, postgres, postgres_session  # noqa: F401
+from tests.serving import started
+
+from tunesmith.lifecycle.session import open_session
+from tunesmith.store import observations
+
+TEXTS = tiny.sentences(12)[0]
+
+
+def made(folder: Path) -> Path:
+    """A workspace with ``desk@production``."""
+    with open_session(folder / "home") as session:
+        model = trained(session, folder, "step")
+        session.ledger.register_version("desk", model.digest, None, "better")
+        session.ledger.set_alias("desk", "production", 1)
+    return folder / "home"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("ledger"))
+
+
+def test_the_counts_of_the_ledger_are_what_a_client_saw(home: Path, tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+    with started(command(home, "desk@production", "--port", "0", "--rate", "5"), tmp_path) as running:
+        with httpx.Client(base_url=running.url, headers=owner(home)) as client:
+            # What is no question to this model is not counted for it.
+            assert client.post("/v1/predict", json={"texts": []}).status_code == 422
+            assert client.post("/v1/predict", json={"texts": "x", "model": "other@1"}).status_code == 404
+            large = ("x" * 100_001, ["x"] * 257, "x" * 5_000_000)
+            bodies: list[dict[str, object]] = [{"texts": TEXTS[:2]}, *({"texts": one} for one in large)]
+            statuses: Counter[int] = Counter()
+            while statuses[429] < 5 and statuses.total() < 500:
+                status = client.post("/v1/predict", json=bodies[statuses.total() % 4]).status_code
+                statuses[status] += 1
+                seen["answered" if status == 200 else "refused"] += 1
+        assert running.stop() == 0
+    assert set(statuses) == {200, 413, 429}, statuses
+    with open_session(home) as session:
+        rows = observations.served(session.ledger.engine, session.ledger.project, "desk", 1)
+    counted: Counter[str] = Counter()
+    for one in rows:
+        counted[one.outcome] += one.requests
+    assert counted == seen
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_explanations_leave_the_answers_of_others_alone(home: Path, tmp_path: Path, precision: str) -> None:
+    words = ("desk@production", "--port", "0", "--rate", "0", "--precision", precision)
+
+    async def ask(url: str) -> tuple[list[object], list[httpx.Response]]:
+        async with httpx.AsyncClient(base_url=url, headers=owner(home), timeout=60, verify=False) as client:
+
+            async def answers(texts: list[str]) -> list[dict[str, float]]:
+                told = (await client.post("/v1/predict", json={"texts": texts})).json()["predictions"]
+                return [one["probabilities"] for one in told]
+
+            async def explained(number: int) -> httpx.Response:
+                body = {"texts": [TEXTS[number]], "attribution": True}
+                return await client.post("/v1/predict", json=body)
+
+            # Spaces behind a text change its place in the cache, and none of its tokens.
+            alone = await answers(TEXTS)
+            both = await asyncio.gather(
+                *(answers([one + " " * number for one in TEXTS]) for number in range(1, 9)),
+                *(explained(number) for number in range(8)),
+            )
+            return [alone, *both[:8]], both[8:]
+
+    with started(command(home, *words), tmp_path) as running:
+        [alone, *beside], explanations = asyncio.run(ask(running.url))
+        assert running.stop() == 0
+    tolerance = 1e-5 if precision == "float32" else 0.02
+    for answers in beside:
+        for one, other in zip(alone, answers, strict=True):  # type: ignore[call-overload]
+            assert other == pytest.approx(one, abs=tolerance)
+    for number, response in enumerate(explanations):
+        assert response.status_code == 200
+        [told] = response.json()["predictions"]
+        found = told["attribution"]
+        assert found["text"] == TEXTS[number] and found["words"]
+        assert found["method"] == "ig" and abs(found["error"]) < 0.05
+
+
+def test_postgresql_that_stops_turns_readiness_red_and_loses_no_accepted_prediction(
+    postgres: PostgresServer,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = f"postgresql+psycopg://tester:{quote(PASSWORD, safe='')}@/postgres?host={postgres.folder}"
+    monkeypatch.setenv("TUNESMITH_LEDGER", url)
+    home = made(tmp_path)
+    with started(command(home, "desk@production", "--port", "0"), tmp_path) as running:
+        key = owner(home)
+
+        def ready() -> bool:
+            return httpx.get(f"{running.url}/readyz", timeout=5).status_code == 200
+
+        ids: list[str] = []
+
+        def predict(text: str) -> int:
+            response = httpx.post(f"{running.url}/v1/predict", json={"texts": text}, headers=key, timeout=15)
+            if response.status_code == 200:
+                ids.append(response.json()["predictions"][0]["id"])
+            return response.status_code
+
+        assert ready() and [predict(text) for text in TEXTS[:3]] == [200] * 3
+        postgres.stop()
+        # A key that counted lately still does; what is answered now waits for the ledger.
+        statuses = [predict(text) for text in TEXTS[3:6]]
+        assert set(statuses) <= {200, 503}
+        assert wait_for(lambda: not ready(), 10) < 2
+        assert httpx.get(f"{running.url}/healthz").status_code == 200
+        wait_for(lambda: predict("later") == 503, 10)
+        told = httpx.post(f"{running.url}/v1/feedback", json={"id": ids[0], "label": "card"}, headers=key, timeout=15)
+        assert told.status_code == 503 and told.headers["retry-after"]
+        assert "postgres" not in told.text and PASSWORD not in told.text
+        postgres.start()
+        wait_for(ready, 20)
+        wait_for(lambda: predict("back") == 200, 10)
+        begun = time.monotonic()
+        for id in ids:
+            body = {"id": id, "label": "card"}
+            assert httpx.post(f"{running.url}/v1/feedback", json=body, headers=key, timeout=40).status_code == 200
+        assert time.monotonic() - begun < 60
+        assert running.stop() == 0
+    with open_session(home) as session:
+        kept = [observations.find(session.ledger.engine, session.ledger.project, id) for id in ids]
+    assert None not in kept and len(kept) >= 4
