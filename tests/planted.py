@@ -75,7 +75,7 @@ def hits(folder: Path, traces: list[str]) -> dict[str, set[str]]:
             contents.append(gzip.decompress(contents[0]))
         if path.suffix == ".parquet":
             contents.append(str(pl.read_parquet(path).to_dicts()).encode())
-            contents.append(pl.read_parquet(path).write_ndjson().encode())
+            contents.append(pl.read_parquet(path).select(pl.exclude(pl.Binary)).write_ndjson().encode())
         here = {trace for trace, data in wanted.items() for content in contents if data in content}
         # Words are folded where they are counted.
         here |= {t for t in traces if t.isalpha() and any(t.casefold().encode() in one for one in contents)}

@@ -71,7 +71,7 @@ class Pull:
                 f"{counts['without_cursor']} rows have no `{moment.cursor}`: they are read at every pull where nothing"
                 " else tells what is new"
             )
-        facts = facts_of(config, manifest, description.format, notes, lineage.num_erased)
+        facts = facts_of(config, manifest, description.format, notes, len(fresh.erased))
         _write_cursor(context.out / "cursor", state, merged)
         shutil.rmtree(folder, ignore_errors=True)
         return {"dataset": {**facts, "pulled": counts}, "cursor": {"source": config.name, "rows": manifest.rows}}
@@ -108,6 +108,8 @@ class _Fresh:
     index: pl.DataFrame | None = None
     """Key and cursor of every row there is; None where every row is read."""
     num_marked = 0
+    erased: set[str] = field(default_factory=set)
+    """Keys of rows that were left out, for their person was erased."""
 
     def __post_init__(self) -> None:
         self._secret = self.context.subject_key()
@@ -156,7 +158,12 @@ class _Fresh:
             keep = [at for at, cell in enumerate(batch.columns[mark]) if cell is None]
             self.num_marked += batch.num_rows - len(keep)
             batch = Batch({name: [cells[at] for at in keep] for name, cells in batch.columns.items()}, batch.refused)
-        batch = self.lineage.without_erased(batch)
+        kept = self.lineage.without_erased(batch)
+        if kept is not batch:
+            # By key, for a row that is left out looks new at every pull, and may be read twice.
+            self.erased |= set(self._hashes(batch.columns[self.moment.key]))
+            self.erased -= set(self._hashes(kept.columns[self.moment.key]))
+        batch = kept
         keys = self._hashes(batch.columns[self.moment.key])
         cursors = [text(cell) for cell in batch.columns[self.moment.cursor]]
         traced = self.lineage.traced(batch, {"\0key": keys})
