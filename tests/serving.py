@@ -195,11 +195,13 @@ class Running:
 
 
 @contextmanager
-def fake_server(folder: Path, *, delay_ms: float = 2.0) -> Iterator[Running]:
-    """A server of fakes in a process of its own."""
+def fake_server(folder: Path, *, delay_ms: float = 2.0, patience_s: float = 10.0) -> Iterator[Running]:
+    """A server of fakes in a process of its own; headers and bodies have ``patience_s`` to come."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "version").write_text("1", encoding="utf-8")
-    with started([sys.executable, "-m", "tests.serving", str(folder), str(delay_ms)], folder) as running:
+    with started(
+        [sys.executable, "-m", "tests.serving", str(folder), str(delay_ms), str(patience_s)], folder
+    ) as running:
         yield running
 
 
@@ -237,7 +239,7 @@ def _told(process: subprocess.Popen[str]) -> dict[str, Any]:
     raise AssertionError(f"the server ended before it answered, with {process.wait(10)}: {said}")
 
 
-def main(folder: Path, delay_s: float) -> None:
+def main(folder: Path, delay_s: float, patience_s: float) -> None:
     """Serve fakes until a signal."""
     from tunesmith.server.run import answer, bound, url_of
 
@@ -248,7 +250,8 @@ def main(folder: Path, delay_s: float) -> None:
     version = Version()
     counts = Instruments()
     made = [deployment(project, version=version, delay_s=delay_s, instruments=counts) for project in PROJECTS]
-    service = service_of(made, Limits(requests_per_s=0), instruments=counts)
+    limits = Limits(requests_per_s=0, header_timeout_s=patience_s, body_timeout_s=patience_s)
+    service = service_of(made, limits, instruments=counts)
     service.deployments.watch()
     with bound("127.0.0.1", 0) as listener:
         url = url_of(listener)
@@ -257,4 +260,4 @@ def main(folder: Path, delay_s: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]) / 1000)
+    main(Path(sys.argv[1]), float(sys.argv[2]) / 1000, float(sys.argv[3]))

@@ -188,6 +188,37 @@ def test_a_body_of_10_mb_is_refused_with_words_and_the_connection_lives(tmp_path
         assert client.get("/healthz").status_code == 200
 
 
+def test_slow_headers_and_bodies_end_and_others_are_answered_meanwhile(tmp_path: Path) -> None:
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer key-one\r\n"
+    whole = head + b"Content-Type: application/json\r\nContent-Length: 14\r\n\r\n"
+    with fake_server(tmp_path, patience_s=1.0) as running:
+        port = int(running.url.rpartition(":")[2])
+        slow = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(40)]
+        begun = time.monotonic()
+        for number, one in enumerate(slow):
+            if number % 4 == 3:  # one that was answered before, and is slow afterwards
+                one.sendall(whole + b'{"texts": "x"}')
+                told = b""
+                while not told.endswith(b"]}"):
+                    told += one.recv(20_000)
+                assert told.startswith(b"HTTP/1.1 200")
+            one.sendall(head[:30] if number % 2 else whole + b'{"te')
+        for at in range(4):  # a byte now and then changes nothing
+            time.sleep(0.2)
+            for number, one in enumerate(slow):
+                one.sendall(head[30 + at : 31 + at] if number % 2 else b"")
+            assert httpx.post(f"{running.url}/v1/predict", json={"texts": "y"}, headers=key("one")).status_code == 200
+        for number, one in enumerate(slow):
+            answer = b""
+            while part := one.recv(20_000):
+                answer += part
+            assert answer == b"" if number % 2 else answer.startswith(b"HTTP/1.1 408"), (number, answer)
+            one.close()
+        assert 0.9 < time.monotonic() - begun < 10
+        page = httpx.get(f"{running.url}/metrics", headers=key("one")).text
+    assert "tunesmith_open_requests 1.0" in page
+
+
 def test_schemathesis_finds_no_5xx(tmp_path: Path) -> None:
     from hypothesis import HealthCheck, given, settings
     from schemathesis import openapi

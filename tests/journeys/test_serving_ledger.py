@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from tests import tiny
 from tests.journeys.test_serve_command import command, owner, trained, wait_for
 from tests.postgres import PASSWORD, PostgresServer, postgres, postgres_session  # noqa: F401
-from tests.serving import started
+from tests.serving import ROOT, started
 
 from tunesmith.lifecycle.session import open_session
 from tunesmith.store import observations
@@ -57,6 +59,46 @@ def test_the_counts_of_the_ledger_are_what_a_client_saw(home: Path, tmp_path: Pa
     for one in rows:
         counted[one.outcome] += one.requests
     assert counted == seen
+
+
+def test_each_bad_input_has_its_status_and_says_what_to_do(home: Path, tmp_path: Path) -> None:
+    with started(command(home, "desk@production", "--port", "0"), tmp_path) as running:
+        key, url = owner(home), f"{running.url}/v1/predict"
+        wrong, typed = {"Authorization": "Bearer tsk_0_wrong"}, {**key, "Content-Type": "application/json"}
+        id = httpx.post(url, json={"texts": TEXTS[0]}, headers=key).json()["predictions"][0]["id"]
+        feedback = f"{running.url}/v1/feedback"
+        told = [
+            (httpx.post(url, json={"texts": "x", "model": "dsk@production"}, headers=key), 404, "next", "desk@pro"),
+            (httpx.post(url, json={"texts": "x", "model": "desk@prod"}, headers=key), 404, "next", "desk@production"),
+            (httpx.post(url, json={"texts": "x" * 10_000_000}, headers=key), 413, "seen", "10,000,"),
+            (httpx.post(url, json={"texts": []}, headers=key), 422, "what", "`texts`"),
+            (httpx.post(url, content=b'{"texts": ["x"', headers=typed), 400, "seen", "line 1, column"),
+            (httpx.post(url, json={"texts": "x"}, headers=wrong), 401, "next", "key"),
+            (httpx.post(url, json={"texts": "x"}), 401, "what", "missing"),
+            (httpx.post(feedback, json={"id": "f" * 32, "label": "card"}, headers=key), 404, "seen", "fff"),
+            (httpx.post(feedback, json={"id": id, "label": "cart"}, headers=key), 422, "next", "`card`"),
+        ]
+        for response, status, part, words in told:
+            error = response.json()["error"]
+            assert response.status_code == status and words in error[part], (status, response.text)
+            assert response.headers["cache-control"] == "private, no-store"
+        taken = running.url.rpartition(":")[2]
+        done = subprocess.run(
+            command(home, "desk@production", "--port", taken), cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1 and f"port {taken} is in use" in json.loads(done.stdout)["what"]
+        (home / "ledger.db").rename(home / "ledger.away")
+        try:
+            wait_for(lambda: httpx.get(f"{running.url}/readyz").status_code == 503, 10)
+            time.sleep(2.1)  # until a key that counted has to be looked up again
+            down = httpx.post(url, json={"texts": "x"}, headers=key)
+        finally:
+            (home / "ledger.away").replace(home / "ledger.db")
+        assert down.status_code == 503 and down.headers["retry-after"]
+        assert "out of reach" in down.json()["error"]["what"] and str(home) not in down.text
+        wait_for(lambda: httpx.post(url, json={"texts": "x"}, headers=key).status_code == 200, 10)
+        assert httpx.post(feedback, json={"id": id, "label": "card"}, headers=key).status_code == 200, "nothing is lost"
+        assert running.stop() == 0
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -34,6 +34,8 @@ class Limits:
     """Requests of one key that are being answered."""
     max_open: int = 1024
     """Requests of all keys that are being answered."""
+    header_timeout_s: float = 10.0
+    """How long a client may take to send a header it has begun; the connection is closed then."""
     body_timeout_s: float = 20.0
     """How long a client may take to send a body."""
 

@@ -27,6 +27,7 @@ from tunesmith.server.auth import Caller, Door
 from tunesmith.server.drain import IN_FLIGHT_S, DrainingServer
 from tunesmith.server.instruments import Instruments
 from tunesmith.server.limits import Limits
+from tunesmith.server.patience import patient
 from tunesmith.server.service import Service
 from tunesmith.store import access, erasures
 from tunesmith.store.database import reading
@@ -253,6 +254,7 @@ def answer(
     app = create_app(service, hosts=hosts)
     config = uvicorn.Config(
         app,
+        http=patient(service.limits),
         log_config=None,
         access_log=False,
         ws="none",
