@@ -54,6 +54,7 @@ def test_a_retraining_killed_at_random_moments_releases_all_or_nothing(tmp_path:
             kills += 1
             run = check(home)
             seen["before the run was on record" if run is None else "in the run"] += 1
+            print(f"kill {kills} after {after_s:.1f} s of {whole_s:.0f}: run {run}", flush=True)
             if run is not None and is_resumed:
                 call = ["resume", run]
                 seen["resumed"] += 1

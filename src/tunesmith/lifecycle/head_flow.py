@@ -235,4 +235,5 @@ def _needs(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _baselines_need_features(recipe: Recipe) -> bool:
-    return any(wiring.load(wiring.wire("baseline", name).make).needs_features for name in recipe.baselines)
+    names = recipe.for_baselines().names
+    return any(wiring.load(wiring.wire("baseline", name).make).needs_features for name in names)

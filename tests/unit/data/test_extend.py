@@ -15,8 +15,9 @@ from tests.unit.data.test_prepare import dataset
 from tunesmith.core import digests
 from tunesmith.core.artifact import Artifact, MadeBy
 from tunesmith.core.errors import DataError
-from tunesmith.data.extend import LEFT_OUT, REPEATS, WITHDRAWN, Extend
+from tunesmith.data.extend import LEFT_OUT, REPEATS, Extend
 from tunesmith.data.extend_config import ExtendConfig
+from tunesmith.data.extend_join import WITHDRAWN
 from tunesmith.data.prepare import Prepare
 from tunesmith.data.prepare_config import PrepareConfig
 

@@ -17,6 +17,7 @@ from tunesmith.data.ingest import HASHED, Lineage
 from tunesmith.lifecycle import permission, retrain
 from tunesmith.lifecycle.capture import capture_of, feedback, subject_hash
 from tunesmith.lifecycle.champion import note_champion
+from tunesmith.lifecycle.flows import flow_of
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.lifecycle.monitor import Monitored
 from tunesmith.lifecycle.plan import make_plan
@@ -122,6 +123,19 @@ def test_the_challengers_recipe(session: Session, tmp_path: Path, started: Start
     assert child.baselines[-1] == "champion" and child.serve.alias == "production"
     gate = child.for_evaluate().gate
     assert gate is not None and gate["forgetting"].at_most == 0.02 and "champion" in gate["f1_macro"].better_than
+
+
+def test_the_challengers_steps(session: Session, tmp_path: Path, started: Started) -> None:
+    """The champion stands beside the baselines that a recipe names; it is a step of its own, none of theirs."""
+    released(session, tmp_path, recipe(tmp_path, evaluate={"baselines": ["majority"]}))
+    retrain.retrain(session, "m", add=[more_rows(tmp_path)])
+    ((child, _),) = started.recipes
+    store = ArtifactStore(session.workspace, session.ledger)
+    specs = {spec.name: spec for spec in flow_of(child, store).specs}
+    model = session.ledger.resolve("m", "1").digest
+    assert specs["train"].held["parent"] == specs["champion"].held["model"] == model
+    assert specs["base"].kind == "registered" and specs["extend"].held["before"]
+    assert specs["baselines"].config.names == ["majority"]  # type: ignore[attr-defined]
 
 
 def test_which_model_is_meant(session: Session, tmp_path: Path, started: Started) -> None:
