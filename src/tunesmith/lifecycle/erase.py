@@ -32,7 +32,7 @@ from tunesmith.store.erasures import WEIGHTS, Erasure
 from tunesmith.store.files import make_folder, temporary_folder, write_bytes, write_json
 
 FOLDER, WORK = "erasures", ".work"
-LEARNED = ("train", "validation")
+LEARNED = ("train", "validation", "outside")
 MOST_REASON_CHARS = 1000
 
 

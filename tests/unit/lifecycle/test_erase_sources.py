@@ -6,10 +6,13 @@ import json
 import sqlite3
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
+import pytest
 from sqlalchemy import select
 from tests import planted, tiny
+from tests.postgres import PASSWORD, PostgresServer, postgres, postgres_session  # noqa: F401
 
 from tunesmith import api
 from tunesmith.core.artifact import Artifact
@@ -133,3 +136,23 @@ def test_conversations_and_their_tokens_are_erased(tmp_path: Path) -> None:
     # The tokens are made again, of the rows that are left.
     api.plan(asked, home=home)
     assert planted.hits(home, list(everybody[0].traces)) == {} and planted.hits(home, list(everybody[1].traces))
+
+
+def test_a_ledger_on_a_server_is_cleaned_as_well(
+    tmp_path: Path,
+    postgres: PostgresServer,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = f"postgresql+psycopg://tester:{quote(PASSWORD, safe='')}@/postgres?host={postgres.folder}"
+    monkeypatch.setenv("TUNESMITH_LEDGER", url)
+    everybody = planted.people(6)
+    planted.write_sources(everybody, tmp_path)
+    home = tmp_path / "home"
+    api.plan(recipe({"kind": "csv", "path": str(tmp_path / "tickets.csv")}), home=home)
+    for project, number in (("default", 2), ("default", 0)):
+        told = api.erase(everybody[0].id, "request 1", home=home, project=project)
+        assert told.is_clean and told.rows == number and not any("keeps bytes" in note for note in told.notes)
+    assert planted.hits(home, list(everybody[0].traces)) == {}
+    with open_session(home) as session:
+        [dataset] = [one["dataset"] for one in made_by(session, "ingest:crm")]
+        assert rows_of(session, dataset).height == dataset.facts["rows"] == 10
