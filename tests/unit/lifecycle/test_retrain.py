@@ -15,6 +15,7 @@ from tunesmith.core.artifact import MadeBy
 from tunesmith.core.errors import Denied, RecipeError, StoreError
 from tunesmith.data.ingest import HASHED, Lineage
 from tunesmith.lifecycle import permission, retrain
+from tunesmith.lifecycle.base_step import held_fast
 from tunesmith.lifecycle.capture import capture_of, feedback, subject_hash
 from tunesmith.lifecycle.champion import note_champion
 from tunesmith.lifecycle.flows import flow_of
@@ -300,6 +301,19 @@ def test_rows_that_outlived_their_source_are_withdrawn_too(session: Session, tmp
     with pytest.raises(Denied, match="made with rows") as caught:
         start_run(session, again)
     assert caught.value.seen == "added-1" and "without: [added-1]" in str(caught.value.next)
+
+
+def test_a_run_keeps_the_champion_that_it_began_with(session: Session, tmp_path: Path) -> None:
+    """An alias moves, a run that is resumed does not: it was recorded with the version that the alias meant."""
+    made = recipe(tmp_path)
+    released(session, tmp_path, made)
+    asked = load(made.model_dump(mode="json") | {"champion": {"model": "m@production"}})
+    begun = held_fast(asked, session.ledger)
+    assert isinstance(begun, Recipe) and begun.champion is not None and begun.champion.model == "m@1"
+    released(session, tmp_path, made)
+    assert session.ledger.resolve("m", "production").version == 2 and held_fast(begun, session.ledger) == begun
+    with pytest.raises(StoreError, match="no model"):
+        held_fast(load(made.model_dump(mode="json") | {"champion": {"model": "n@production"}}), session.ledger)
 
 
 def test_a_child_run_is_on_record_once_with_its_audit(session: Session, tmp_path: Path) -> None:
