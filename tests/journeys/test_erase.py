@@ -19,9 +19,11 @@ from tests import planted, tiny
 from tunesmith import api
 from tunesmith.cli.main import main
 from tunesmith.lifecycle.capture import capture_of, feedback, subject_hash
+from tunesmith.lifecycle.champion import find_champion
 from tunesmith.lifecycle.model import open_head
 from tunesmith.lifecycle.session import open_session
 from tunesmith.store import erasures
+from tunesmith.store.artifacts import ArtifactStore
 
 
 def recipe(folder: Path, *, is_whole: bool) -> dict[str, Any]:
@@ -97,6 +99,10 @@ def test_persons_leave_without_a_trace(
     # The model still answers, and its card, report and rows are read as before.
     assert api.load("desk@production", home=home).predict(["my card is blocked"])  # type: ignore[union-attr]
     assert api.model_card("desk@production", home=home).data["splits"]
+    with open_session(home) as session:
+        store = ArtifactStore(session.workspace, session.ledger)
+        champion = find_champion(store, "desk@production", "classify")
+        assert sum(store.load(champion.splits).facts["splits"].values()) == 3 * (number - erased)
     if is_whole:
         assert main(["monitor", "desk@production", *where, "-q"]) in (0, 3)
         assert strange(home, traces) == {}
@@ -124,7 +130,7 @@ def test_killed_again_and_again_it_ends(tmp_path: Path) -> None:
     rng, kills, alone_s = random.Random(1), 0, 0.0
     for number, one in enumerate(everybody[:6]):
         command = [sys.executable, "-m", "tunesmith.cli.main", "erase", "--home", str(home), "--json"]
-        for _ in range(6):
+        for _ in range(40):
             begun_s = time.monotonic()
             process = subprocess.Popen(
                 [*command, "--subject", one.id, "--reason", f"request {number}"], stdout=subprocess.DEVNULL
@@ -144,7 +150,7 @@ def test_killed_again_and_again_it_ends(tmp_path: Path) -> None:
         assert all(one.ended for one in erasures.read(session.ledger.engine, "default"))
         for digest in erasures.kinds(session.ledger.engine, "default"):
             session.workspace.blobs.open(digest)
-    assert kills >= 10
+    assert kills >= 5
 
 
 def ask(home: Path, everybody: list[planted.Planted]) -> None:
