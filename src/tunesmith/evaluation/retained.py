@@ -49,7 +49,8 @@ def retained(
         return facts, str(old["not_measured"])
     sign = -1.0 if table.find(metric, config.task).higher_is_better else 1.0
     ends = sorted((sign * old["low"], sign * old["high"]))
-    words = f"({metric} {old['champion']['value']:.3f} before, {old['model']['value']:.3f} now) on {old['num_rows']:,} old test rows"
+    before, now = (old[name]["value"] for name in (CHAMPION, MODEL))
+    words = f"({metric} {before:.3f} before, {now:.3f} now) on {old['num_rows']:,} old test rows"
     return facts, Measured(sign * old["difference"], words, *ends)
 
 
