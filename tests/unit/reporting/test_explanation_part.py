@@ -36,13 +36,15 @@ def explained_view(folder: Path, gain: dict[str, Any] | None = None) -> RunView:
     right = {**row, "row_id": "r2", "text": "late", "true": "late", "predicted": "late", "target": "late"}
     right |= {"is_off": False, "starts": [0], "ends": [4], "values": [1.0]}
     near = {"row_id": "r1", "rank": 1, "train_row_id": "t1", "source_id": "csv-1", "label": "card", "text": HOSTILE}
+    suspect = {key: near[key] for key in ("train_row_id", "source_id", "label", "text")}
+    suspect |= {"self_influence": 12.5, "disagreement": 0.8}
     frames = {
         "attributions": [row, right],
         "neighbours": [{**near, "similarity": 0.91}],
         "influences": [{**near, "push": 3.25}],
-        "suspects": [{**{key: near[key] for key in ("train_row_id", "source_id", "label", "text")}, "self_influence": 12.5, "disagreement": 0.8}],
+        "suspects": [suspect],
         "top_words": [{"method": "ig", "target": "card", "word": HOSTILE, "mean": 1.5, "rows": 3}],
-    }  # fmt: skip
+    }
     for name, rows in frames.items():
         pl.DataFrame(rows).write_parquet(folder / f"{name}.parquet")
     ig = {"unit": "logit", "baseline": "[PAD]", "error": {"median": 0.001, "largest": 0.08}, "most_error": 0.05}
