@@ -17,10 +17,16 @@ def rollback(
     screen: Screen,
     model: Annotated[str, typer.Argument(help="The alias: name@alias.", metavar="NAME@ALIAS")],
     reason: Reason,
+    to: Annotated[
+        int | None,
+        typer.Option(
+            "--to", min=1, help="Another version that it ever stood on.", metavar="VERSION", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Move an alias back to the version it stood on before; a second time goes back one more."""
     from tunesmith import api
 
-    made = api.rollback(model, reason, **screen.where)
+    made = api.rollback(model, reason, to, **screen.where)
     words = Text.assemble((f"{made.name}@{made.alias}", "bold"), f" stands on version {made.version}, was {made.was}")
     screen.result(made.to_dict(), words)

@@ -103,10 +103,10 @@ def approve(session: Session, run_id: str, reason: str, *, is_refused: bool = Fa
     )
 
 
-def rollback(session: Session, reference: str, reason: str) -> RolledBack:
-    """Move an alias back to the version it stood on before.
+def rollback(session: Session, reference: str, reason: str, to: int | None = None) -> RolledBack:
+    """Move an alias back to the version it stood on before, or to another that it ever stood on.
 
-    Raises: RecipeError where it never stood on another.
+    Raises: RecipeError where it never stood there.
     """
     reason = _reason(reason)
     name, _, alias = reference.partition("@")
@@ -116,7 +116,16 @@ def rollback(session: Session, reference: str, reason: str) -> RolledBack:
     with writing(engine) as connection:
         audit.lock(connection, project)
         stands = registry.find_version(connection, project, name, alias)
-        goal = registry.before(registry.moves_of(connection, project, name), alias)
+        moves = registry.moves_of(connection, project, name)
+        goal = registry.before(moves, alias) if to is None else to
+        stood = sorted({one.version for one in moves if one.alias == alias} - {stands.version})
+        if goal is not None and goal not in stood:
+            raise RecipeError(
+                f"`{reference}` never stood on version {goal}" if goal != stands.version else "it stands there already",
+                seen=goal,
+                allowed=", ".join(map(str, stood)) or "none: it has stood on one version only",
+                next=f"`tunesmith models` lists the versions of `{name}`",
+            )
         if goal is None:
             raise RecipeError(
                 f"`{reference}` has no version before this one",

@@ -64,12 +64,14 @@ def approve(
         return decide(session, run, reason, is_refused=is_refused)
 
 
-def rollback(reference: str, reason: str, *, home: Path | str | None = None, project: str = "default") -> RolledBack:
-    """Move ``name@alias`` back to the version it stood on before."""
+def rollback(
+    reference: str, reason: str, to: int | None = None, *, home: Path | str | None = None, project: str = "default"
+) -> RolledBack:
+    """Move ``name@alias`` back to the version it stood on before, or ``to`` another that it ever stood on."""
     from tunesmith.lifecycle.approve import rollback as move_back
 
     with acting("rollback", home, project) as session:
-        return move_back(session, reference, reason)
+        return move_back(session, reference, reason, to)
 
 
 def users(*, home: Path | str | None = None, project: str = "default") -> list[User]:

@@ -162,14 +162,13 @@ def test_an_encoder_reads_on_and_its_head_stands_on_it(folder: Path, tmp_path: P
 
 @pytest.mark.usefixtures("in_process")
 def test_a_run_that_was_stopped_while_it_read_ends_as_an_unbroken_one(folder: Path, tmp_path: Path) -> None:
-    given = recipe(folder, {"sources": ["log"], "checkpoint_every_s": 0.0})
-    cancel, seen = threading.Event(), []
+    given = recipe(folder, {"sources": ["log"], "checkpoint_every_s": 0.0, "epochs": 12})
+    cancel = threading.Event()
 
     def listen(event: Mapping[str, Any]) -> None:
+        # At the first word of it: on a quiet machine so small a phase has few more to say.
         if event.get("step") == "adapt:1" and event.get("event") == "progress":
-            seen.append(event)
-            if len(seen) == 3:
-                cancel.set()
+            cancel.set()
 
     with pytest.raises(Interrupted) as caught:
         tunesmith.run(given, home=tmp_path / "broken", listener=listen, cancel=cancel)

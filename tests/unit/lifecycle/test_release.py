@@ -175,12 +175,16 @@ def test_rolling_back_goes_back_one_by_one(session: Session) -> None:
     with pytest.raises(RecipeError, match="no version before"):
         decisions.rollback(session, "desk@production", "even more")
     assert session.ledger.resolve("desk", "production").version == 1
-    # Going on with a run that has released does not undo it; a new run of the same model does.
+    # A run of the same model does not undo what somebody decided, be it resumed or new; only they do.
     again = ran(session, "r3", "three", passed=True)
     assert (again.reference, again.version) == ("desk@3", 3)
     assert session.ledger.resolve("desk", "production").version == 1
-    assert ran(session, "r4", "three", passed=True).reference == "desk@production"
-    assert session.ledger.resolve("desk", "production").version == 3
+    assert ran(session, "r4", "three", passed=True).reference == "desk@3"
+    assert session.ledger.resolve("desk", "production").version == 1
+    for wrong in (1, 4):
+        with pytest.raises(RecipeError, match=r"never stood|already"):
+            decisions.rollback(session, "desk@production", "back", to=wrong)
+    assert decisions.rollback(session, "desk@production", "mended", to=3).version == 3
     assert decisions.rollback(session, "desk@production", "again").version == 1
     moves = [(one.version, one.previous) for one in session.ledger.alias_history("desk")]
     assert moves == [(1, None), (2, 1), (3, 2), (2, 3), (1, 2), (3, 1), (1, 3)]
