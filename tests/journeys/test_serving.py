@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import signal
 import socket
@@ -186,6 +187,21 @@ def test_a_body_of_10_mb_is_refused_with_words_and_the_connection_lives(tmp_path
             raw.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: nonsense\r\n\r\n")
             assert raw.recv(100).startswith(b"HTTP/1.1 400")
         assert client.get("/healthz").status_code == 200
+
+
+def test_a_header_without_an_end_ends_its_connection(tmp_path: Path) -> None:
+    with fake_server(tmp_path) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as endless:
+            endless.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+            sent = 0
+            with contextlib.suppress(ConnectionError):
+                while sent < 10_000_000:
+                    sent += endless.send(b"X-More: " + b"a" * 8000 + b"\r\n")
+                    time.sleep(0.001)
+                assert endless.recv(1) == b""
+            assert sent < 10_000_000, "ten megabytes of header were taken"
+        assert httpx.get(f"{running.url}/healthz").status_code == 200
 
 
 def test_slow_headers_and_bodies_end_and_others_are_answered_meanwhile(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class Limits:
     """Requests of all keys that are being answered."""
     header_timeout_s: float = 10.0
     """How long a client may take to send a header it has begun; the connection is closed then."""
+    max_header_bytes: int = 65_536
+    """Most bytes of a header; a connection that sends more without its end is closed."""
     body_timeout_s: float = 20.0
     """How long a client may take to send a body."""
 
