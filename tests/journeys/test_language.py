@@ -124,7 +124,8 @@ def test_two_phases_in_one_recipe(shared_data: Path, stories: Path, tmp_path: Pa
     result = tunesmith.run(recipe, home=tmp_path / "home")
     shown("two phases", result, dict(report(result.run, tmp_path).facts))
     told = result.to_dict()
-    assert told["metrics"]["test"]["perplexity"]["value"] < told["baselines"]["base"]["perplexity"]["value"]
+    # What the last phase is for. The minutes, which it does not read, cost it more bits than before: that is told too.
+    assert told["metrics"]["test"]["exact_match"]["value"] > told["baselines"]["base"]["exact_match"]["value"] + 0.5
     exported(result, tmp_path)
 
 
