@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
+
 from tunesmith.core import digests, wiring
 from tunesmith.core.errors import RecipeError, StoreError
 from tunesmith.data.ingest import HASHED
@@ -15,6 +17,7 @@ from tunesmith.lifecycle import permission
 from tunesmith.lifecycle.capture import recipe_of
 from tunesmith.lifecycle.champion import find_champion
 from tunesmith.lifecycle.monitor import monitor
+from tunesmith.lifecycle.reports import same_text
 from tunesmith.lifecycle.run import RunResult, Until, start_run
 from tunesmith.lifecycle.session import Session
 from tunesmith.recipe.load import load
@@ -87,15 +90,15 @@ def retrain(
             next=f"write `model: {name}` into the recipe, and `tunesmith run` it",
         )
     told = _feedback(session, version.name)
-    why, is_called = _call(session, name, parent, len(told), on)
     store = ArtifactStore(session.workspace, session.ledger)
+    why, is_called = _call(session, name, parent, _num_new(store, name, parent, told), on)
     without = tuple(
         dict.fromkeys([*permission.withdrawn(session.ledger, parent), *permission.carried(store, name, parent)])
     )
     cause: Cause = on or "by hand"
     if not is_called:
         return Retrained(name, cause, why, len(told), without, None)
-    table = _child(session, version, parent, without, told, add)
+    table = _child(session, store, version, parent, without, told, add)
     # The challenger takes the place of the model that it was measured against, not that of another.
     table["serve"]["alias"] = alias or parent.serve.alias
     recipe = load(table, overrides)
@@ -130,6 +133,7 @@ def _call(session: Session, name: str, recipe: Recipe, num_told: int, on: str | 
 
 def _child(
     session: Session,
+    store: ArtifactStore,
     version: ModelVersion,
     parent: Recipe,
     without: tuple[str, ...],
@@ -137,7 +141,6 @@ def _child(
     add: Sequence[Path],
 ) -> dict[str, Any]:
     """The recipe of the challenger, as JSON values."""
-    store = ArtifactStore(session.workspace, session.ledger)
     splits = find_champion(store, f"{version.name}@{version.version}", parent.task).splits
     table = parent.model_dump(mode="json")
     # Rows that were added once are among the champion's; their file may be gone.
@@ -150,8 +153,8 @@ def _child(
     if not sources:
         raise RecipeError("every source of this model was withdrawn", seen=", ".join(without), next="--add FILE")
     table["data"] |= {"sources": sources, "augment": None}
-    table["train"] = _settings(session, version, parent)
-    table |= {"tune": None, "explain": table["explain"]}
+    table["train"] = _settings(store, version, parent)
+    table["tune"] = None
     table["champion"] = {"model": f"{version.name}@{version.version}", "without": list(without)}
     return table
 
@@ -162,11 +165,10 @@ def _next(names: Sequence[str]) -> int:
     return 1 + max((int(one) for one in numbers if one.isdigit()), default=0)
 
 
-def _settings(session: Session, version: ModelVersion, parent: Recipe) -> dict[str, Any]:
+def _settings(store: ArtifactStore, version: ModelVersion, parent: Recipe) -> dict[str, Any]:
     """The settings that the champion was trained with: those that tuning found, else the recipe's."""
     if parent.tune is None:
         return parent.head_phase.model_dump(mode="json")
-    store = ArtifactStore(session.workspace, session.ledger)
     found = [store.ledger.artifact(digest) for digest in store.load(version.digest).parents]
     settings = next((one.digest for one in found if one.kind == "settings"), None)
     if settings is None:
@@ -179,6 +181,14 @@ def _feedback(session: Session, name: str) -> list[Observation]:
     """What people said of the answers of any version, where the text was kept; the oldest first."""
     found = observations.read(session.ledger.engine, session.ledger.project, name)
     return [one for one in reversed(found) if one.has_truth and one.text]
+
+
+def _num_new(store: ArtifactStore, champion: str, recipe: Recipe, told: list[Observation]) -> int:
+    """How much of what people said the champion does not have yet: else the same words would call for ever."""
+    splits = store.load(find_champion(store, champion, recipe.task).splits)
+    files = [splits.path / f"{name}.parquet" for name in ("train", "validation", "test")]
+    known = {same_text(text) for file in files for text in pl.read_parquet(file, columns=["text"])["text"]}
+    return len({same_text(one.text) for one in told} - known)
 
 
 def _told_source(session: Session, recipe: Recipe, told: list[Observation]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from tests.unit.data.test_extend import prepared, rows
 
@@ -216,6 +217,17 @@ def test_labels_call_for_it_once_there_are_enough(session: Session, tmp_path: Pa
     # The same words, the same file: a second call finds the same source.
     retrain.retrain(session, "m", on="labels")
     assert sources(started.recipes[1][0])["feedback"].path == told.path
+
+    # Once a champion has them, the same words call for nothing more: a timer would start a run that finds no new row.
+    find = retrain.find_champion
+    store = ArtifactStore(session.workspace, session.ledger)
+    held = store.load(find(store, f"m@{version.version}", "classify").splits).path
+    texts = [text for file in held.glob("t*.parquet") for text in pl.read_parquet(file)["text"]]
+    assert len(texts) >= 20
+    for id in seen.record([text.upper() for text in texts], [said] * len(texts), 1.0):
+        seen.flush()
+        feedback(session, str(id), "card")
+    assert retrain.retrain(session, "m", on="labels").why == "20 of 20 rows with a true label"
 
     # Whoever wrote them is the person of the training rows: a group is not torn apart.
     key = session.workspace.subject_key()
