@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.postgres import postgres, postgres_session
+
+__all__ = ["postgres", "postgres_session"]  # fixtures that are defined elsewhere
 
 # Tiny models gain nothing from a second thread, and two threads that wait for each other on a busy machine lose a lot.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.postgres import PASSWORD, USER, PostgresServer, postgres, postgres_session  # noqa: F401
+from tests.postgres import PASSWORD, USER, PostgresServer
 from tests.pulling import Puller
 
 from tunesmith.core.errors import DataError, RecipeError
@@ -192,7 +192,7 @@ def test_fingerprints_change_with_a_row_and_only_then(place: Place) -> None:
     assert source.fingerprint() not in (before, changed)
 
 
-def test_a_query_needs_its_key_and_a_table_a_primary_one(postgres: PostgresServer, tmp_path: Path) -> None:  # noqa: F811
+def test_a_query_needs_its_key_and_a_table_a_primary_one(postgres: PostgresServer, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="no column is said to tell its rows apart"):
         SqlConfig(name="crm", url=postgres.url, query="SELECT 1 AS a", cursor="updated_at")  # type: ignore[arg-type]
     postgres.execute("CREATE TABLE pairs (a int, b int, updated_at timestamp, text text, PRIMARY KEY (a, b))")
@@ -202,7 +202,7 @@ def test_a_query_needs_its_key_and_a_table_a_primary_one(postgres: PostgresServe
     assert "primary key (a, b)" in str(caught.value)
 
 
-def test_large_keys_odd_types_and_other_cursors(postgres: PostgresServer, tmp_path: Path) -> None:  # noqa: F811
+def test_large_keys_odd_types_and_other_cursors(postgres: PostgresServer, tmp_path: Path) -> None:
     postgres.execute(
         """CREATE TABLE "Odd % Table" ("Key" uuid PRIMARY KEY, n bigint, day date, price numeric, text text)""",
         """INSERT INTO "Odd % Table"
@@ -230,7 +230,7 @@ def test_large_keys_odd_types_and_other_cursors(postgres: PostgresServer, tmp_pa
     assert puller.counts() == (0, 1, 0, 1199)
 
 
-def test_another_cluster_or_mode_reads_everything(postgres: PostgresServer, tmp_path: Path) -> None:  # noqa: F811
+def test_another_cluster_or_mode_reads_everything(postgres: PostgresServer, tmp_path: Path) -> None:
     postgres.execute(
         TICKETS.format(key="bigint", time="timestamptz"), "INSERT INTO tickets VALUES (1, 'a', 'x', now())"
     )
@@ -263,7 +263,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_ten_thousand_rows_once_each_while_eight_writers_commit(
-    postgres: PostgresServer,  # noqa: F811
+    postgres: PostgresServer,
     tmp_path: Path,
     way: str,
 ) -> None:

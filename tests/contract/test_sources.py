@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.contract.http_places import WAYS, http
 from tests.contract.places import FILE_MAKERS, ROWS, Place, Row
-from tests.postgres import PASSWORD, PostgresServer, postgres, postgres_session  # noqa: F401
+from tests.postgres import PASSWORD, PostgresServer
 
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.source import Batch
@@ -130,7 +130,7 @@ def test_a_source_without_rows_says_so(place: Place) -> None:
         list(place.open().read())
 
 
-def test_postgresql_down_is_a_clear_error_without_the_password(postgres: PostgresServer) -> None:  # noqa: F811
+def test_postgresql_down_is_a_clear_error_without_the_password(postgres: PostgresServer) -> None:
     place = _postgres(postgres, table="tickets")
     place.write(ROWS)
     source = place.open()
@@ -143,7 +143,7 @@ def test_postgresql_down_is_a_clear_error_without_the_password(postgres: Postgre
         assert caught.value.__cause__ is None and caught.value.__suppress_context__
 
 
-def test_postgresql_stopped_while_reading_is_a_clear_error(postgres: PostgresServer) -> None:  # noqa: F811
+def test_postgresql_stopped_while_reading_is_a_clear_error(postgres: PostgresServer) -> None:
     place = _postgres(postgres, query="SELECT text, label FROM tickets")
     place.write([(f"message {number} " + "x" * 200, "label") for number in range(60_000)])
     batches = place.open().read()
@@ -155,7 +155,7 @@ def test_postgresql_stopped_while_reading_is_a_clear_error(postgres: PostgresSer
 
 
 def test_postgresql_wrong_password_is_not_printed(
-    postgres: PostgresServer,  # noqa: F811
+    postgres: PostgresServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TUNESMITH_TEST_PG_PASSWORD", "wrong-but-secret")
@@ -164,7 +164,7 @@ def test_postgresql_wrong_password_is_not_printed(
     assert "authentication failed" in str(caught.value) and "wrong-but-secret" not in str(caught.value)
 
 
-def test_postgresql_names_nearest_table_and_column(postgres: PostgresServer) -> None:  # noqa: F811
+def test_postgresql_names_nearest_table_and_column(postgres: PostgresServer) -> None:
     _postgres(postgres, table="tickets").write(ROWS)
     for what in ({"table": "tickts"}, {"query": "SELECT * FROM tickts"}):
         with pytest.raises(DataError, match="no table `tickts`") as caught:
@@ -175,7 +175,7 @@ def test_postgresql_names_nearest_table_and_column(postgres: PostgresServer) -> 
     assert "text" in str(caught.value.next)
 
 
-def test_postgresql_itself_refuses_to_write(postgres: PostgresServer) -> None:  # noqa: F811
+def test_postgresql_itself_refuses_to_write(postgres: PostgresServer) -> None:
     """A function hides its writing from the check of the query; the read-only transaction stops it."""
     _postgres(postgres, table="tickets").write(ROWS)
     postgres.execute(
@@ -188,7 +188,7 @@ def test_postgresql_itself_refuses_to_write(postgres: PostgresServer) -> None:  
         _postgres(postgres, query="WITH x AS (DELETE FROM tickets RETURNING *) SELECT * FROM x").open()
 
 
-def test_postgresql_types_become_plain_cells_and_keys_order_rows(postgres: PostgresServer) -> None:  # noqa: F811
+def test_postgresql_types_become_plain_cells_and_keys_order_rows(postgres: PostgresServer) -> None:
     postgres.execute(
         "CREATE SCHEMA IF NOT EXISTS crm",
         "DROP TABLE IF EXISTS crm.orders",

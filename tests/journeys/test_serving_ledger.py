@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tests import tiny
 from tests.journeys.test_serve_command import command, owner, trained, wait_for
-from tests.postgres import PASSWORD, PostgresServer, postgres, postgres_session  # noqa: F401
+from tests.postgres import PASSWORD, PostgresServer
 from tests.serving import ROOT, started
 
 from tunesmith.lifecycle.session import open_session
@@ -130,7 +130,7 @@ def test_explanations_leave_the_answers_of_others_alone(home: Path, tmp_path: Pa
 
 
 def test_postgresql_that_stops_turns_readiness_red_and_loses_no_accepted_prediction(
-    postgres: PostgresServer,  # noqa: F811
+    postgres: PostgresServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import text
 from tests.journeys.test_kill import outcome, write_recipe
-from tests.postgres import PASSWORD, PostgresServer, postgres, postgres_session  # noqa: F401
+from tests.postgres import PASSWORD, PostgresServer
 
 from tunesmith.core.errors import Interrupted
 from tunesmith.store.claims import claimed, lock_of
@@ -55,7 +55,7 @@ with stages.wired(), Ledger.open(os.environ["TUNESMITH_LEDGER"]) as ledger:
 
 
 @pytest.fixture
-def url(postgres: PostgresServer) -> str:  # noqa: F811
+def url(postgres: PostgresServer) -> str:
     return f"postgresql+psycopg://tester:{quote(PASSWORD, safe='')}@/postgres?host={postgres.folder}"
 
 

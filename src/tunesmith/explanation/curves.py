@@ -68,7 +68,8 @@ def _plan(row: Mapping[str, Attribution], random_orders: int, rng: np.random.Gen
     plan = []
     for method, one in row.items():
         spans = [(word.start, word.end) for word in one.words]
-        order = sorted(range(len(spans)), key=lambda place, one=one: (-one.words[place].value, place))  # type: ignore[misc]
+        weights = np.array([word.value for word in one.words])
+        order = np.argsort(-weights, kind="stable").tolist()  # equal words in the order of the text
         plan.append((method, _texts(one.text, spans, order)))
     first = next(iter(row.values()))
     spans = [(word.start, word.end) for word in first.words]

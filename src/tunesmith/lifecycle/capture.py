@@ -16,7 +16,7 @@ import secrets
 import threading
 import time
 import weakref
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,7 +68,7 @@ class Capture:
         self._subject_key = session.workspace.subject_key()
         self._rows: deque[Observation] = deque()
         self._counts: Counter[tuple[datetime, Outcome]] = Counter()
-        self._latency_ms: Counter[tuple[datetime, Outcome]] = Counter()
+        self._latency_ms: defaultdict[tuple[datetime, Outcome], float] = defaultdict(float)
         self._changed = threading.Condition()
         self._num_added = self._num_written = self.num_lost = 0
         self._num_flushing = 0
@@ -140,7 +140,7 @@ class Capture:
     def _count(self, outcome: Outcome, latency_ms: float, now: datetime) -> None:
         key = now.replace(second=0, microsecond=0), outcome
         self._counts[key] += 1
-        self._latency_ms[key] += latency_ms  # type: ignore[assignment]  # a Counter of floats
+        self._latency_ms[key] += latency_ms
 
     def _wake(self, *, is_new: bool = True) -> None:
         """Under the lock: note that there is work, and see that somebody does it."""
@@ -177,9 +177,10 @@ class Capture:
                 for _ in rows:
                     self._rows.popleft()
                 self._counts.subtract(counts)
-                self._latency_ms.subtract(latency)
+                for key, written_ms in latency.items():
+                    self._latency_ms[key] -= written_ms
                 self._counts = Counter({key: one for key, one in self._counts.items() if one})
-                self._latency_ms = Counter({key: self._latency_ms[key] for key in self._counts})
+                self._latency_ms = defaultdict(float, {key: self._latency_ms[key] for key in self._counts})
                 self._num_written, self._problem = upto, None
                 self._changed.notify_all()
 

@@ -121,7 +121,8 @@ def assemble(config: TrainStageConfig, given: Given, context: StepContext) -> As
         torch.manual_seed(context.seed)
         model = trainable.network(manifest, given["base"])
         if "parent" in given:
-            head: Head = model.module.head  # type: ignore[assignment]
+            head = model.module.get_submodule("head")
+            assert isinstance(head, Head), "every head model keeps it there"
             carry_over(head, manifest, given["parent"].path)
         networks = Networks({"model": model, **_extra(method, model)}, resolve(config.precision))
         return Fresh(

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from sqlalchemy import select
 from tests import planted, tiny
-from tests.postgres import PASSWORD, PostgresServer, postgres, postgres_session  # noqa: F401
+from tests.postgres import PASSWORD, PostgresServer
 
 from tunesmith import api
 from tunesmith.core.artifact import Artifact
@@ -140,7 +140,7 @@ def test_conversations_and_their_tokens_are_erased(tmp_path: Path) -> None:
 
 def test_a_ledger_on_a_server_is_cleaned_as_well(
     tmp_path: Path,
-    postgres: PostgresServer,  # noqa: F811
+    postgres: PostgresServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url = f"postgresql+psycopg://tester:{quote(PASSWORD, safe='')}@/postgres?host={postgres.folder}"

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.postgres import postgres, postgres_session  # noqa: F401
 
 from tunesmith.core.actor import Actor
 from tunesmith.core.errors import StoreError
@@ -376,29 +375,33 @@ with Ledger.open(url, project, Custody(Path(root))) as ledger:
 """
 
 
-def race(url: str, root: Path) -> None:
-    """Four processes write ten entries each, at once; the chain has forty and never forks."""
+def race(url: str, root: Path) -> tuple[int, tuple[Any, ...], int, list[int]]:
+    """Four processes write ten entries each, at once: how many stand in the chain, what is wrong with it, how many are
+    not anchored, and the number that each carries."""
     project = f"p{uuid.uuid4().hex}"
     Workspace.open(root, project)
     with Ledger.open(url, project, Custody(root)) as ledger:
         children = [subprocess.Popen([sys.executable, "-c", WRITER, url, project, str(root)]) for _ in range(4)]
         assert [child.wait(timeout=120) for child in children] == [0, 0, 0, 0]
         found = verify(ledger.engine, project)
-        assert (found.num_entries, found.problems, found.num_unanchored) == (40, (), 0)
-        entries = audit.entries(ledger.engine, project)
-        assert sorted(json.loads(one.details)["n"] for one in entries) == sorted([*range(10)] * 4)
+        numbers = sorted(json.loads(one.details)["n"] for one in audit.entries(ledger.engine, project))
+        return found.num_entries, found.problems, found.num_unanchored, numbers
+
+
+WHOLE = (40, (), 0, sorted([*range(10)] * 4))
+"""A chain that lost nothing and never forked."""
 
 
 def test_writers_at_once_never_fork_the_chain(tmp_path: Path) -> None:
-    race(f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "home")
+    assert race(f"sqlite:///{tmp_path / 'ledger.db'}", tmp_path / "home") == WHOLE
 
 
-def test_writers_at_once_never_fork_the_chain_on_a_server(postgres: Any, tmp_path: Path) -> None:  # noqa: F811
+def test_writers_at_once_never_fork_the_chain_on_a_server(postgres: Any, tmp_path: Path) -> None:
     from sqlalchemy import URL
     from tests.postgres import PASSWORD, USER
 
     url = URL.create("postgresql+psycopg", USER, PASSWORD, database="postgres", query={"host": str(postgres.folder)})
-    race(url.render_as_string(hide_password=False), tmp_path / "home")
+    assert race(url.render_as_string(hide_password=False), tmp_path / "home") == WHOLE
 
 
 def test_projects_have_chains_of_their_own(ledger: Ledger) -> None:

@@ -10,35 +10,17 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _runs()
+    _steps()
+    _models()
+
+
+def _runs() -> None:
     op.create_table(
         "projects",
         sa.Column("id", sa.String(length=128), nullable=False),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
-    )
-    op.create_table(
-        "alias_history",
-        sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("project_id", sa.String(length=128), nullable=False),
-        sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("alias", sa.String(length=128), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("previous", sa.Integer(), nullable=True),
-        sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_alias_history_project_id")),
-        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_alias_history")),
-    )
-    op.create_index(op.f("ix_alias_history_project_id_name"), "alias_history", ["project_id", "name"], unique=False)
-    op.create_table(
-        "artifacts",
-        sa.Column("project_id", sa.String(length=128), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("facts", sa.JSON(), nullable=False),
-        sa.Column("made_by", sa.JSON(), nullable=False),
-        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_artifacts_project_id")),
-        sa.PrimaryKeyConstraint("project_id", "digest", name=op.f("pk_artifacts")),
     )
     op.create_table(
         "runs",
@@ -57,6 +39,33 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_runs_project_id")),
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_runs")),
         sa.UniqueConstraint("project_id", "id", name=op.f("uq_runs_project_id_id")),
+    )
+    op.create_table(
+        "run_steps",
+        sa.Column("project_id", sa.String(length=128), nullable=False),
+        sa.Column("run_id", sa.String(length=128), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("step_key", sa.String(length=128), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id", "run_id"], ["runs.project_id", "runs.id"], name=op.f("fk_run_steps_project_id_run_id")
+        ),
+        sa.PrimaryKeyConstraint("project_id", "run_id", "position", name=op.f("pk_run_steps")),
+    )
+
+
+def _steps() -> None:
+    op.create_table(
+        "artifacts",
+        sa.Column("project_id", sa.String(length=128), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("facts", sa.JSON(), nullable=False),
+        sa.Column("made_by", sa.JSON(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_artifacts_project_id")),
+        sa.PrimaryKeyConstraint("project_id", "digest", name=op.f("pk_artifacts")),
     )
     op.create_table(
         "steps",
@@ -95,36 +104,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_lineage_project_id_parent"), "lineage", ["project_id", "parent"], unique=False)
     op.create_table(
-        "model_versions",
-        sa.Column("project_id", sa.String(length=128), nullable=False),
-        sa.Column("name", sa.String(length=128), nullable=False),
-        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("run_id", sa.String(length=128), nullable=True),
-        sa.Column("verdict", sa.String(), nullable=True),
-        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["project_id", "digest"],
-            ["artifacts.project_id", "artifacts.digest"],
-            name=op.f("fk_model_versions_project_id_digest"),
-        ),
-        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_model_versions_project_id")),
-        sa.PrimaryKeyConstraint("project_id", "name", "version", name=op.f("pk_model_versions")),
-    )
-    op.create_table(
-        "run_steps",
-        sa.Column("project_id", sa.String(length=128), nullable=False),
-        sa.Column("run_id", sa.String(length=128), nullable=False),
-        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("step_key", sa.String(length=128), nullable=True),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["project_id", "run_id"], ["runs.project_id", "runs.id"], name=op.f("fk_run_steps_project_id_run_id")
-        ),
-        sa.PrimaryKeyConstraint("project_id", "run_id", "position", name=op.f("pk_run_steps")),
-    )
-    op.create_table(
         "step_outputs",
         sa.Column("project_id", sa.String(length=128), nullable=False),
         sa.Column("step_key", sa.String(length=128), nullable=False),
@@ -145,6 +124,39 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("project_id", "step_key", "name", name=op.f("pk_step_outputs")),
+    )
+
+
+def _models() -> None:
+    op.create_table(
+        "alias_history",
+        sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("project_id", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("alias", sa.String(length=128), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("previous", sa.Integer(), nullable=True),
+        sa.Column("moved_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_alias_history_project_id")),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_alias_history")),
+    )
+    op.create_index(op.f("ix_alias_history_project_id_name"), "alias_history", ["project_id", "name"], unique=False)
+    op.create_table(
+        "model_versions",
+        sa.Column("project_id", sa.String(length=128), nullable=False),
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("run_id", sa.String(length=128), nullable=True),
+        sa.Column("verdict", sa.String(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id", "digest"],
+            ["artifacts.project_id", "artifacts.digest"],
+            name=op.f("fk_model_versions_project_id_digest"),
+        ),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_model_versions_project_id")),
+        sa.PrimaryKeyConstraint("project_id", "name", "version", name=op.f("pk_model_versions")),
     )
     op.create_table(
         "aliases",

@@ -11,7 +11,8 @@ depends_on = None
 
 def upgrade() -> None:
     _access()
-    _serving()
+    _captured()
+    _used()
     _erasure()
 
 
@@ -84,7 +85,7 @@ def _access() -> None:
     op.create_index(op.f("ix_approvals_project_id_run_id"), "approvals", ["project_id", "run_id"])
 
 
-def _serving() -> None:
+def _captured() -> None:
     op.create_table(
         "observations",
         sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -102,6 +103,30 @@ def _serving() -> None:
         sa.PrimaryKeyConstraint("sequence", name=op.f("pk_observations")),
         sa.UniqueConstraint("project_id", "id", name=op.f("uq_observations_project_id_id")),
     )
+    op.create_table(
+        "feedback",
+        sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("project_id", sa.String(length=128), nullable=False),
+        sa.Column("observation_id", sa.String(length=64), nullable=False),
+        sa.Column("truth", sa.JSON(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["project_id", "observation_id"],
+            ["observations.project_id", "observations.id"],
+            name=op.f("fk_feedback_project_id_observation_id"),
+        ),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_feedback_project_id")),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_feedback")),
+    )
+    op.create_index(
+        op.f("ix_observations_project_id_name_sequence"), "observations", ["project_id", "name", "sequence"]
+    )
+    op.create_index(op.f("ix_observations_project_id_subject"), "observations", ["project_id", "subject"])
+    op.create_index(op.f("ix_feedback_project_id_observation_id"), "feedback", ["project_id", "observation_id"])
+
+
+def _used() -> None:
     op.create_table(
         "served",
         sa.Column("project_id", sa.String(length=128), nullable=False),
@@ -125,22 +150,6 @@ def _serving() -> None:
         sa.PrimaryKeyConstraint("project_id", "source", "purpose", name=op.f("pk_withdrawals")),
     )
     op.create_table(
-        "feedback",
-        sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("project_id", sa.String(length=128), nullable=False),
-        sa.Column("observation_id", sa.String(length=64), nullable=False),
-        sa.Column("truth", sa.JSON(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("key_id", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["project_id", "observation_id"],
-            ["observations.project_id", "observations.id"],
-            name=op.f("fk_feedback_project_id_observation_id"),
-        ),
-        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_feedback_project_id")),
-        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_feedback")),
-    )
-    op.create_table(
         "retrainings",
         sa.Column("project_id", sa.String(length=128), nullable=False),
         sa.Column("run_id", sa.String(length=128), nullable=False),
@@ -154,11 +163,6 @@ def _serving() -> None:
         ),
         sa.PrimaryKeyConstraint("project_id", "run_id", name=op.f("pk_retrainings")),
     )
-    op.create_index(
-        op.f("ix_observations_project_id_name_sequence"), "observations", ["project_id", "name", "sequence"]
-    )
-    op.create_index(op.f("ix_observations_project_id_subject"), "observations", ["project_id", "subject"])
-    op.create_index(op.f("ix_feedback_project_id_observation_id"), "feedback", ["project_id", "observation_id"])
 
 
 def _erasure() -> None:
