@@ -22,7 +22,7 @@ from typing import Any
 from tunesmith.core.actor import Actor, Role
 from tunesmith.core.errors import StoreError
 from tunesmith.engines.batching import BatchOptions
-from tunesmith.lifecycle.deployment import Deployment, Deployments, Observer, Served
+from tunesmith.lifecycle.deployment import Deployment, Deployments, IsStale, Observer, Served
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.server.auth import Caller, Door
 from tunesmith.server.instruments import Instruments
@@ -129,6 +129,7 @@ def deployment(
     options: BatchOptions | None = None,
     delay_s: float = 0.0,
     instruments: Instruments | None = None,
+    is_stale: IsStale = lambda version: None,
 ) -> Deployment:
     """A deployment of fakes; ``version["now"]`` is what its alias means, ``models`` collects what was opened."""
     now = {"now": 1} if version is None else version
@@ -146,6 +147,7 @@ def deployment(
         open=open,
         batching=options,
         on_batch=lambda rows: (instruments or Instruments()).batch_rows.observe(rows),
+        is_stale=is_stale,
     )
 
 

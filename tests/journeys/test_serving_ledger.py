@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -18,7 +19,7 @@ from tests.postgres import PASSWORD, PostgresServer
 from tests.serving import ROOT, started
 
 from tunesmith.lifecycle.session import open_session
-from tunesmith.store import observations
+from tunesmith.store import erasures, observations
 
 TEXTS = tiny.sentences(12)[0]
 
@@ -127,6 +128,25 @@ def test_explanations_leave_the_answers_of_others_alone(home: Path, tmp_path: Pa
         found = told["attribution"]
         assert found["text"] == TEXTS[number] and found["words"]
         assert found["method"] == "ig" and abs(found["error"]) < 0.05
+
+
+def test_a_served_model_says_that_it_learned_from_somebody_who_is_gone(tmp_path: Path) -> None:
+    home = made(tmp_path)
+    with open_session(home) as session, started(command(home, "desk@production", "--port", "0"), tmp_path) as running:
+        client = httpx.Client(base_url=running.url, headers=owner(home))
+
+        def stale() -> Any:
+            [told] = client.get("/v1/models").json()["models"]
+            return told["stale"]
+
+        assert stale() is None and 'tunesmith_model_stale{model="desk@production"} 0.0' in client.get("/metrics").text
+        engine, digest = session.ledger.engine, session.ledger.resolve("desk", 1).digest
+        erasures.begin(engine, "default", "e1", "f" * 32, "asked", session.actor)
+        erasures.mark_stale(engine, "default", "e1", [digest])
+        assert wait_for(lambda: stale() is not None, 10) < 3
+        assert stale()["erasures"] == ["e1"] and "1 person erased since" in stale()["reason"]
+        assert 'tunesmith_model_stale{model="desk@production"} 1.0' in client.get("/metrics").text
+        assert running.stop() == 0
 
 
 def test_postgresql_that_stops_turns_readiness_red_and_loses_no_accepted_prediction(

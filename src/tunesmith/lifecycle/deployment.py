@@ -19,6 +19,7 @@ from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
 from tunesmith.engines.batching import Batcher, BatchOptions, Closed
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.session import Session
+from tunesmith.lifecycle.staleness import Stale, Staleness
 from tunesmith.store.records import ModelVersion
 
 log = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ class Served:
 Precision = Literal["float32", "bfloat16"]
 Open = Callable[[ModelVersion], tuple[Answers, Observer | None]]
 Resolve = Callable[[], ModelVersion]
+IsStale = Callable[[ModelVersion], Stale | None]
 
 
 class Deployment:
@@ -129,14 +131,18 @@ class Deployment:
         open: Open,
         batching: BatchOptions | None = None,
         on_batch: Callable[[int], None] = lambda rows: None,
+        is_stale: IsStale = lambda version: None,
     ) -> None:
         self.project, self.reference = project, reference
         self.problem: TunesmithError | None = None
         """Why the version that the alias means is not the one that answers; None where it is."""
         self.num_swaps = 0
         self._resolve, self._open, self._batching, self._on_batch = resolve, open, batching, on_batch
+        self._is_stale = is_stale
         self._refused: str | None = None
         self._current = self._opened(resolve())
+        self.stale = is_stale(self._current.version)
+        """Why the version that answers is to be trained again; None where it is not. As last asked."""
 
     @property
     def current(self) -> Served:
@@ -161,7 +167,11 @@ class Deployment:
 
         Raises: StoreError where the ledger cannot be asked.
         """
-        wanted = self._resolve()
+        is_another = self._follow(self._resolve())
+        self.stale = self._is_stale(self._current.version)
+        return is_another
+
+    def _follow(self, wanted: ModelVersion) -> bool:
         old = self._current
         if wanted.digest == old.version.digest and wanted.version == old.version.version:
             self.problem = self._refused = None
@@ -312,7 +322,13 @@ def deploy(
         return resolve_reference(session, reference)
 
     return Deployment(
-        session.workspace.project, reference, resolve=resolve, open=open, batching=batching, on_batch=on_batch
+        session.workspace.project,
+        reference,
+        resolve=resolve,
+        open=open,
+        batching=batching,
+        on_batch=on_batch,
+        is_stale=Staleness(session).of,
     )
 
 

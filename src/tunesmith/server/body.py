@@ -23,7 +23,7 @@ closing on a client that is still sending resets the connection."""
 class Message(BaseModel):
     """A request's body: no key it does not know, no value turned into another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 Kind = TypeVar("Kind", bound=Message)

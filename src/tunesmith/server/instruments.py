@@ -51,15 +51,21 @@ class _Models(CollectorRegistry):
         behind = GaugeMetricFamily(
             "tunesmith_model_behind", "1 where the alias means a version that could not be opened.", labels=["model"]
         )
+        stale = GaugeMetricFamily(
+            "tunesmith_model_stale",
+            "1 where the version that answers learned from rows of people who were erased since.",
+            labels=["model"],
+        )
         for served in deployments:
             version.add_metric([served.reference], served.current.version.version)
             queued.add_metric([served.reference], served.current.batcher.num_queued)
             swaps.add_metric([served.reference], served.num_swaps)
             behind.add_metric([served.reference], float(served.problem is not None))
+            stale.add_metric([served.reference], float(served.stale is not None))
         families = {one.name: GaugeMetricFamily(one.name, one.means, labels=sorted(one.labels)) for one in checks}
         for one in checks:
             families[one.name].add_metric([one.labels[name] for name in sorted(one.labels)], one.value)
-        self.register(_Families([version, queued, swaps, behind, *families.values()]))
+        self.register(_Families([version, queued, swaps, behind, stale, *families.values()]))
 
 
 class _Families:

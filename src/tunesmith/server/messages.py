@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from tunesmith.server.body import Message
 
@@ -59,7 +59,13 @@ class FeedbackRequest(Message):
     """Of a model that answers a number, or several by target."""
 
 
-class OnePrediction(BaseModel):
+class Answer(BaseModel):
+    """What is sent: the schema tells of each field what stands under it here."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class OnePrediction(Answer):
     """The answer to one text; what does not apply to the model's task is left out."""
 
     id: str | None
@@ -86,7 +92,7 @@ class OnePrediction(BaseModel):
     """What each word did for the answer, where that was asked for."""
 
 
-class PredictAnswer(BaseModel):
+class PredictAnswer(Answer):
     """Answers in the order of the texts."""
 
     model: str
@@ -95,7 +101,7 @@ class PredictAnswer(BaseModel):
     """One for each text."""
 
 
-class FeedbackAnswer(BaseModel):
+class FeedbackAnswer(Answer):
     """The feedback was kept."""
 
     id: str
@@ -104,7 +110,20 @@ class FeedbackAnswer(BaseModel):
     """True."""
 
 
-class ServedModel(BaseModel):
+class StaleModel(Answer):
+    """Why a model is to be trained again."""
+
+    since: str
+    """When the first person whose rows it learned from was erased, UTC."""
+    erasures: list[str]
+    """Which erasures those are, the first one first."""
+    reason: str
+    """In words."""
+    next: str
+    """What to do about it."""
+
+
+class ServedModel(Answer):
     """A model that answers here."""
 
     model: str
@@ -121,15 +140,17 @@ class ServedModel(BaseModel):
     """When this version began to answer, UTC."""
     problem: str | None
     """Why this is not the version the alias means; null where it is."""
+    stale: StaleModel | None
+    """Set where it learned from rows of people who were erased since; null where it did not."""
 
 
-class ServedModels(BaseModel):
+class ServedModels(Answer):
     """What is served to this key."""
 
     models: list[ServedModel]
 
 
-class ErrorParts(BaseModel):
+class ErrorParts(Answer):
     """What went wrong, for whoever must act."""
 
     what: str
@@ -138,7 +159,7 @@ class ErrorParts(BaseModel):
     next: str | None
 
 
-class ErrorBody(BaseModel):
+class ErrorBody(Answer):
     """Any answer that is not 200."""
 
     error: ErrorParts

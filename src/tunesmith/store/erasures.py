@@ -8,7 +8,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Engine, Row, String, Table, delete, insert, or_, select, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tunesmith.core.actor import Actor
@@ -222,6 +236,14 @@ def mark_stale(engine: Engine, project: str, erasure: str, digests: Iterable[str
         for digest in sorted(set(digests)):
             values = {"project_id": project, "digest": digest, "erasure_id": erasure, "at": datetime.now(UTC)}
             _insert_new(connection, STALE_MODELS, values)
+
+
+def stale_marks(engine: Engine, project: str) -> dict[str, datetime]:
+    """Each erasure that made models stale → when it did."""
+    when = func.min(STALE_MODELS.c.at)
+    query = select(STALE_MODELS.c.erasure_id, when).where(_of(STALE_MODELS, project))
+    with reading(engine) as connection:
+        return {row[0]: row[1] for row in connection.execute(query.group_by(STALE_MODELS.c.erasure_id).order_by(when))}
 
 
 def stale(engine: Engine, project: str) -> dict[str, list[str]]:

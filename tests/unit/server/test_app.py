@@ -18,6 +18,7 @@ from tunesmith.core.actor import ROLES, local_owner
 from tunesmith.engines.batching import BatchOptions
 from tunesmith.governance.access import ALLOWED, Right
 from tunesmith.lifecycle.session import open_session
+from tunesmith.lifecycle.staleness import Stale
 from tunesmith.server.app import LOOPBACK, create_app
 from tunesmith.server.auth import Needs
 from tunesmith.server.gate import OPEN
@@ -355,6 +356,34 @@ def test_metrics_show_the_last_checks_of_ones_own_models(ask: Asked) -> None:
     assert lines.count("# TYPE tunesmith_monitor_alert gauge") == 1
     theirs = ask("GET", "/metrics", headers={"Authorization": "Bearer key-two"})
     assert theirs.status_code == 200 and "tunesmith_monitor" not in theirs.text
+
+
+def test_a_model_that_learned_from_erased_people_says_so_to_its_own_project() -> None:
+    erased = Stale(datetime(2026, 3, 4, 5, 6, 7, 8, UTC), ("e1", "e2"))
+    version = {"now": 1}
+    served = deployment("one", version=version, is_stale=lambda one: erased if one.version == 1 else None)
+    ask = Asked(service_of([served, deployment("two")]))
+
+    def shown(key: str) -> tuple[Any, list[str]]:
+        headers = {"Authorization": f"Bearer {key}"}
+        [told] = ask("GET", "/v1/models", headers=headers).json()["models"]
+        page = ask("GET", "/metrics", headers=headers).text.splitlines()
+        return told["stale"], [line for line in page if line.startswith("tunesmith_model_stale{")]
+
+    told, metric = shown("key-one")
+    assert {name: told[name] for name in ("since", "erasures", "reason")} == {
+        "since": "2026-03-04T05:06:07+00:00",
+        "erasures": ["e1", "e2"],
+        "reason": "it learned from rows of 2 people erased since",
+    }
+    assert "run its recipe again" in told["next"]
+    assert metric == ['tunesmith_model_stale{model="desk@production"} 1.0']
+    assert shown("key-two") == (None, ['tunesmith_model_stale{model="desk@production"} 0.0'])
+    version["now"] = 2
+    served.refresh()
+    assert shown("key-one") == (None, ['tunesmith_model_stale{model="desk@production"} 0.0'])
+    properties = ask("GET", "/openapi.json", headers=KEY).json()["components"]["schemas"]["ServedModel"]["properties"]
+    assert "erased" in properties["stale"]["description"]
 
 
 def test_a_ledger_that_is_down_is_503_without_its_address(ask: Asked) -> None:

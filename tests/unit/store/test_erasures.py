@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,13 @@ def test_what_goes_on_from_a_stale_model_is_stale(ledger: Ledger) -> None:
     erasures.mark_stale(ledger.engine, "p", "e1", ["2" * 64])
     erasures.mark_stale(ledger.engine, "p", "e1", ["2" * 64])
     assert erasures.stale(ledger.engine, "p") == {digest * 64: ["e1"] for digest in "245"}
+    begin(ledger, "e2", "a" * 32)
+    between = datetime.now(UTC)
+    erasures.mark_stale(ledger.engine, "p", "e2", ["5" * 64])
+    assert erasures.stale(ledger.engine, "p")["5" * 64] == ["e2", "e1"]
+    marks = erasures.stale_marks(ledger.engine, "p")
+    assert list(marks) == ["e1", "e2"] and marks["e1"] < between <= marks["e2"]
+    assert erasures.stale_marks(ledger.engine, "other") == {}
 
 
 def test_the_bytes_of_what_was_deleted_are_gone(ledger: Ledger, tmp_path: Path) -> None:

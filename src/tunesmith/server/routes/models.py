@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 
 from tunesmith.lifecycle.deployment import Deployment
+from tunesmith.lifecycle.staleness import Stale
 from tunesmith.server.auth import caller_of, needs
-from tunesmith.server.messages import ServedModel, ServedModels
+from tunesmith.server.messages import ServedModel, ServedModels, StaleModel
 from tunesmith.server.routes.described import described
 from tunesmith.server.service import service_of
 
@@ -36,4 +37,15 @@ def _shown(deployment: Deployment) -> ServedModel:
         digest=served.version.digest,
         since=datetime.fromtimestamp(served.since, UTC).isoformat(timespec="seconds"),
         problem=None if problem is None else problem.what,
+        stale=None if deployment.stale is None else _told(deployment.stale),
+    )
+
+
+def _told(stale: Stale) -> StaleModel:
+    num = len(stale.erasures)
+    return StaleModel(
+        since=stale.since.astimezone(UTC).isoformat(timespec="seconds"),
+        erasures=list(stale.erasures),
+        reason=f"it learned from rows of {num} {'person' if num == 1 else 'people'} erased since",
+        next="run its recipe again: what is released under this alias then is taken up by itself",
     )
