@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
+import json
 import logging
 import math
 import secrets
@@ -17,7 +18,7 @@ import threading
 import time
 import weakref
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from tunesmith.store.observations import Observation, Outcome, Served
 from tunesmith.store.records import ModelVersion
 
 log = logging.getLogger(__name__)
-RECIPE = "recipe.yaml"
+RECIPE, RESULT = "recipe.yaml", "result.json"
 MOST_WAITING = 20_000
 """Rows that wait for the ledger; more are not kept."""
 BATCH_ROWS = 1000
@@ -271,14 +272,35 @@ def monitor_of(recipe: AnyRecipe | None) -> MonitorConfig:
 
 
 def recipe_of(session: Session, version: ModelVersion) -> AnyRecipe | None:
-    """The recipe of the run that made a version; None where it is gone."""
-    if version.run_id is None:
-        return None
-    path = session.workspace.run_folder(version.run_id) / RECIPE
+    """The recipe by which a version was released last; None where it is gone.
+
+    A recipe that changes nothing that is learned makes the same model, and so no other version: what it says of
+    watching it counts all the same.
+    """
+    for run_id in _releases(session, version):
+        path = session.workspace.run_folder(run_id) / RECIPE
+        try:
+            return _loaded(path, path.stat().st_mtime_ns)
+        except (TunesmithError, OSError):
+            continue
+    return None
+
+
+def _releases(session: Session, version: ModelVersion) -> Iterator[str]:
+    """The runs that released a version, the newest first: the last one is that which made it."""
+    for run_id in session.ledger.runs_of(version.name, version.digest):
+        if run_id != version.run_id and _has_released(session.workspace.run_folder(run_id) / RESULT, version.name):
+            yield run_id
+    if version.run_id is not None:
+        yield version.run_id
+
+
+def _has_released(result: Path, name: str) -> bool:
+    """Whether a run that is done released what it made, and did not stop before (`--until evaluate`)."""
     try:
-        return _loaded(path, path.stat().st_mtime_ns)
-    except (TunesmithError, OSError):
-        return None
+        return str(json.loads(result.read_text(encoding="utf-8"))["model"]).startswith(f"{name}@")
+    except (OSError, ValueError, LookupError):
+        return False
 
 
 @functools.lru_cache(maxsize=32)
@@ -340,10 +362,8 @@ def _checked(truth: Any, facts: Mapping[str, Any], model: str, *, is_new_allowed
             f"`{model}` does not know the label `{strange[0][:80]}`",
             seen=_shown(truth),
             allowed=", ".join(labels[:12]) + (f" and {len(labels) - 12} more" if len(labels) > 12 else ""),
-            next=f"did you mean `{near[0]}`? For labels to be learned later, write `monitor: {{feedback: "
-            "{new_labels: true}}`"
-            if near
-            else "for labels to be learned later, write `monitor: {feedback: {new_labels: true}}` in the recipe",
+            next=(f"did you mean `{near[0]}`? For" if near else "for")
+            + " labels to be learned later, write `monitor: {feedback: {new_labels: true}}` into the recipe and run it",
         )
     return told
 

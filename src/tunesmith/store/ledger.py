@@ -140,6 +140,12 @@ class Ledger:
             rows = connection.execute(select(RUNS).where(self._is(RUNS)).order_by(RUNS.c.sequence.desc())).all()
         return [_run(row) for row in rows]
 
+    def runs_of(self, name: str, model_digest: str) -> list[str]:
+        """The runs of a name that are done and ended with this model, the newest first."""
+        mine = self._is(RUNS, name=name, model_digest=model_digest, status="done")
+        with self._reads() as connection:
+            return list(connection.execute(select(RUNS.c.id).where(mine).order_by(RUNS.c.sequence.desc())).scalars())
+
     def set_run_step(self, run_id: str, position: int, name: str, step_key: str | None, status: RunStepStatus) -> None:
         """Record where a step of a run stands; the latest word counts."""
         values = {"name": name, "step_key": step_key, "status": status}

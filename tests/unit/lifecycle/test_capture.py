@@ -152,6 +152,25 @@ def test_new_labels_are_taken_where_the_recipe_says_so(session: Session, tmp_pat
     assert id is not None and feedback(session, id, "loan") == 1
 
 
+@pytest.mark.parametrize(("model", "counts"), [("m@production", True), ("m@1", True), ("run:run-2", False)])
+def test_what_a_later_release_of_the_same_model_says_of_watching_it_counts(
+    session: Session, tmp_path: Path, model: str, counts: bool
+) -> None:
+    version = released(session, recipe(tmp_path))
+    folder = session.workspace.run_folder("run-2")
+    (folder / "recipe.yaml").write_text(dump(recipe(tmp_path, monitor={"feedback": {"new_labels": True}})))
+    (folder / "result.json").write_text(json.dumps({"model": model}))
+    session.ledger.start_run("run-2", "m", "classify", "y")
+    session.ledger.end_run("run-2", "done", model_digest=DIGEST)
+    [id] = capture_of(session, version).record(["hi"], [said()], 1.0)
+    assert id is not None
+    if counts:
+        assert feedback(session, id, "another") == 1
+    else:  # it was only evaluated
+        with pytest.raises(RecipeError, match="does not know"):
+            feedback(session, id, "another")
+
+
 @pytest.mark.parametrize(
     ("facts", "truth", "told"),
     [
