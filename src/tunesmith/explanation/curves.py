@@ -10,7 +10,7 @@ Shapes: N rows, K + 1 places on a curve, S resamples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +43,15 @@ def row_curves(
     *,
     random_orders: int,
     seed: int,
+    told: Callable[[int], None] = lambda done: None,
 ) -> list[RowCurves]:
-    """The curves of rows that were explained by one or more methods; a row has at least two words."""
+    """The curves of rows that were explained by one or more methods; a row has at least two words.
+
+    ``told`` is called with the number of rows done before each part of them, and may stop it by raising.
+    """
     found: list[RowCurves] = []
     for start in range(0, len(rows), CHUNK_ROWS):
+        told(start)
         chunk = range(start, min(len(rows), start + CHUNK_ROWS))
         plans = [_plan(rows[at], random_orders, np.random.default_rng([seed, at])) for at in chunk]
         values_NC = predict([text for plan in plans for _, texts in plan for text in texts])
@@ -64,17 +69,28 @@ def row_curves(
 
 
 def _plan(row: Mapping[str, Attribution], random_orders: int, rng: np.random.Generator) -> list[tuple[str, list[str]]]:
-    """The texts of each order: those of the deletion, then those of the insertion."""
+    """The texts of each order: those of the deletion, then those of the insertion.
+
+    Of a text that is not read to its end they hold what is read: behind words that are gone, the rest would be read.
+    """
     plan = []
     for method, one in row.items():
-        spans = [(word.start, word.end) for word in one.words]
+        text, spans = _part(one)
         weights = np.array([word.value for word in one.words])
         order = np.argsort(-weights, kind="stable").tolist()  # equal words in the order of the text
-        plan.append((method, _texts(one.text, spans, order)))
-    first = next(iter(row.values()))
-    spans = [(word.start, word.end) for word in first.words]
-    plan += [(RANDOM, _texts(first.text, spans, rng.permutation(len(spans)).tolist())) for _ in range(random_orders)]
+        plan.append((method, _texts(text, spans, order)))
+    text, spans = _part(next(iter(row.values())))
+    plan += [(RANDOM, _texts(text, spans, rng.permutation(len(spans)).tolist())) for _ in range(random_orders)]
     return plan
+
+
+def _part(one: Attribution) -> tuple[str, list[Span]]:
+    """What is read of a text, and where its words stand in that."""
+    spans = [(word.start, word.end) for word in one.words]
+    if not one.num_truncated_tokens:
+        return one.text, spans
+    first, last = spans[0][0], spans[-1][1]
+    return one.text[first:last], [(start - first, end - first) for start, end in spans]
 
 
 def _texts(text: str, spans: Sequence[Span], order: Sequence[int]) -> list[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from tunesmith.explanation.attribution import Attribution, Unit, names_of, predictor, target_places
 from tunesmith.explanation.config import ExplainConfig, Method
-from tunesmith.explanation.occlusion import occluded
+from tunesmith.explanation.occlusion import Read, occluded
+from tunesmith.explanation.words import read_part
 
 if TYPE_CHECKING:
     from tunesmith.engines.transformers import TransformersEngine
@@ -40,7 +41,16 @@ class Explainer:
         if method == "ig":
             return self.gradients.attribute(texts, targets)
         unit: Unit = "value" if self.manifest.task == "regress" else "probability"
-        return occluded(self.predict, texts, targets, names_of(self.manifest), unit, self.config.most_words)
+        names, most = names_of(self.manifest), self.config.most_words
+        return occluded(self.predict, texts, targets, names, unit, most, self._read(texts))
+
+    def _read(self, texts: Sequence[str]) -> list[Read]:
+        """What the model reads of each text."""
+        found = []
+        for text, pieces in zip(texts, self._engine.tokenizer.pieces(texts), strict=True):
+            start, end = read_part(text, pieces.spans) if pieces.num_cut else (0, len(text))
+            found.append(Read(start, end, pieces.num_cut))
+        return found
 
     @property
     def gradients(self) -> Gradients:

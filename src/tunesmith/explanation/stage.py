@@ -121,13 +121,18 @@ class Explain:
             row for row, one in enumerate(zip(*found.values(), strict=True)) if min(len(a.words) for a in one) > 1
         ]
         places = places[: self.asked.curve_rows]
-        context.progress(0, max(1, len(places)), "rows", "curves")
+
+        def told(done: int) -> None:
+            context.check_cancelled()
+            context.progress(done, len(places), "rows", "curves")
+
         made = row_curves(
             explainer.predict,
             [{method: each[row] for method, each in found.items()} for row in places],
             [chosen.targets[row] for row in places],
             random_orders=self.asked.random_orders,
             seed=context.seed,
+            told=told,
         )
         facts = curve_facts(
             made, confidence=self.config.confidence, num_samples=self.config.bootstrap_samples, seed=context.seed

@@ -100,6 +100,16 @@ def gathered(text: str, pieces: Sequence[Span], values: Sequence[float]) -> tupl
     return words, rest
 
 
+def read_part(text: str, pieces: Sequence[Span]) -> Span:
+    """Where the words begin and end of which at least these pieces are read; the text's beginning where none is."""
+    read = [span for span in pieces if span[1] > span[0]]
+    if not read:
+        return 0, 0
+    first, last = min(start for start, _ in read), max(end for _, end in read)
+    words = [span for span in spans_of(text) if span[1] > first and span[0] < last]
+    return (words[0][0], words[-1][1]) if words else (first, last)
+
+
 def runs_of(spans: Sequence[Span], most: int) -> list[Span]:
     """The words, or of more than ``most`` of them as many runs of neighbours."""
     size = -(-len(spans) // most) if spans else 1

@@ -16,8 +16,10 @@ from tunesmith.core.engine import Request
 from tunesmith.core.errors import RecipeError
 from tunesmith.engines.transformers import TransformersEngine
 from tunesmith.explanation.config import ExplainConfig, Method
+from tunesmith.explanation.curves import row_curves
 from tunesmith.explanation.explainer import Explainer
 from tunesmith.explanation.gradients import Gradients, sharing_weights
+from tunesmith.explanation.words import read_part
 from tunesmith.models.encoder import TextNetwork, load_encoder
 from tunesmith.models.heads import Head
 from tunesmith.models.manifest import BaseReference, LengthPolicy, ModelManifest, NetworkShape
@@ -224,6 +226,33 @@ def test_what_was_not_read_is_no_word(tmp_path: Path) -> None:
     [found] = Explainer(engine).attribute(["very " * 40], "ig")
     assert len(found.words) == 14
     assert found.num_truncated_tokens == 26
+
+
+@pytest.mark.parametrize("policy", ["truncate_right", "truncate_left"])
+def test_what_was_not_read_does_not_move_up_where_words_are_taken_out(tmp_path: Path, policy: str) -> None:
+    engine = linear.engine(tmp_path, *linear.only("good", 1))
+    engine.tokenizer.side = "left" if policy == "truncate_left" else "right"
+    read, rest = "the film was very bad " * 2 + "the film was very", "good " * 20
+    text = f"{rest}{read}" if policy == "truncate_left" else f"{read} {rest}"
+    explainer = Explainer(engine)
+    found = {method: explainer.attribute([text], method, [1])[0] for method in ("ig", "occlusion")}
+    for one in found.values():
+        assert [word.text for word in one.words] == read.split()
+        assert [text[word.start : word.end] for word in one.words] == read.split()
+        assert all(word.value == pytest.approx(0, abs=1e-9) for word in one.words)
+        assert one.num_truncated_tokens == 20
+    [curves] = row_curves(explainer.predict, [found], [1], random_orders=1, seed=0)
+    [empty] = explainer.predict([""])
+    for curve in (*curves.deletion.values(), *curves.insertion.values()):
+        np.testing.assert_allclose(curve, empty[1])  # no word that is read speaks for anything
+
+
+def test_the_part_that_is_read_ends_with_whole_words() -> None:
+    text = "  Unbelievable, truly so."
+    assert text[slice(*read_part(text, [(0, 0), (2, 4)]))] == "Unbelievable"
+    assert text[slice(*read_part(text, [(2, 4), (14, 15)]))] == "Unbelievable,"
+    assert text[slice(*read_part(text, [(18, 21), (22, 24), (24, 25)]))] == "truly so."
+    assert read_part(text, [(0, 0)]) == (0, 0)
 
 
 def test_a_label_that_is_not_there(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tunesmith.core.errors import Interrupted
 from tunesmith.explanation.attribution import Attribution, Floats
 from tunesmith.explanation.curves import PLACES, area, curve_facts, row_curves
 from tunesmith.explanation.given_labels import answered_rows
@@ -65,6 +66,20 @@ def test_an_order_that_knows_beats_chance_and_one_that_does_not_is_not_shown_to(
     assert gain["value"] == pytest.approx(facts["random"]["deletion_area"] - facts["ig"]["deletion_area"])
     assert gain["low"] < gain["value"] < gain["high"]
     assert curve_facts([], confidence=0.95, num_samples=500, seed=0) == {"num_rows": 0}
+
+
+def test_the_curves_tell_how_far_they_are_and_can_be_stopped() -> None:
+    rows = [{"ig": attribution("good a b c", [3, 2, 1, 0])}] * 20
+    told: list[int] = []
+    made = row_curves(share_of_good, rows, [0] * 20, random_orders=1, seed=0, told=told.append)
+    assert (len(made), told) == (20, [0, 8, 16])
+
+    def stop(done: int) -> None:
+        if done:
+            raise Interrupted("stop")
+
+    with pytest.raises(Interrupted):
+        row_curves(share_of_good, rows, [0] * 20, random_orders=1, seed=0, told=stop)
 
 
 def test_nearest_by_hand() -> None:
