@@ -42,7 +42,7 @@ def chat(
         raise RecipeError(
             "this model writes no text",
             seen=f"task: {opened.task}",
-            next=screen.command("predict", model, "--text", "..."),
+            next=screen.command("predict", model, "--text", "TEXT"),
         )
     try:
         talk = Talk(screen, opened, system, GenerationOptions(max_new_tokens, temperature, seed=seed))

@@ -52,7 +52,7 @@ def explain(
         raise RecipeError(
             "explain takes texts, or a file",
             seen="both" if file else "neither",
-            next=screen.command("explain", model, "--text", '"..."') + ", or --file FILE",
+            next=screen.command("explain", model, "--text", "TEXT") + ", or --file FILE",
         )
     num_left = 0
     if file is not None:
@@ -121,7 +121,7 @@ def _figures(found: Attribution) -> Text:
     of = f" for {figures.shown(found.target)}" if found.target else ""
     words = f"  {named or 'no word was read'}  ({found.unit}{of}: {found.baseline:.3g} → {found.full:.3g}"
     if found.error is not None:
-        words += f", words add up to within {100 * found.error:.2g} % in {found.steps} steps"
+        words += f", words add up to within {figures.share(found.error)} in {found.steps} steps"
     line = Text(words + ")", "dim")
     if found.num_truncated_tokens:
         line.append(f"  {figures.count(found.num_truncated_tokens, 'token')} not read", "yellow")

@@ -45,6 +45,11 @@ def score(value: float) -> str:
     return f"{value:,.3f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
+def share(value: float) -> str:
+    """A part of a whole: ``4.2 %``, and ``< 0.1 %`` of what is next to nothing."""
+    return "< 0.1 %" if 0 < value < 0.001 else f"{100 * value:.3g} %"
+
+
 def interval(measured: Mapping[str, Any] | None) -> str:
     """``0.912 [0.880, 0.941]``; a dash where it was not measured."""
     if not measured:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.artifact import Artifact
-from tunesmith.core.errors import RecipeError, TunesmithError
+from tunesmith.core.errors import Interrupted, RecipeError, TunesmithError
 from tunesmith.explanation.attribution import Attribution
 from tunesmith.explanation.config import ExplainConfig, Method, VectorsConfig
 from tunesmith.lifecycle import columns
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_TEXTS = 200
 """Texts of a file that are explained: an explanation costs as much as a hundred answers."""
+TOGETHER = 8
+"""Texts explained between two reports of progress."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,9 @@ def explain(
 ) -> list[Explained]:
     """Each text with its answer, its words, and the training rows nearest to it.
 
-    Raises: RecipeError for a language model, or a label the model does not have.
+    Raises: RecipeError for a language model, or a label the model does not have; Interrupted where it was cancelled.
     """
+    _tell(session, 0, len(texts), "opening the model")
     model = open_model(session, reference)
     try:
         if isinstance(model, LanguageModel):
@@ -119,8 +123,13 @@ def explain(
                 seen=f"task: {model.task}",
                 next=f"tunesmith chat {reference}, or tunesmith predict {reference} FILE --out OUT",
             )
-        answers = model.predict(texts)
-        found = explain_opened(model, texts, method, label)
+        answers, found = [], []
+        for start in range(0, len(texts), TOGETHER):
+            _tell(session, start, len(texts), method)
+            part = texts[start : start + TOGETHER]
+            answers += model.predict(part)
+            found += explain_opened(model, part, method, label)
+        _tell(session, len(texts), len(texts), "training rows" if neighbours else method)
         near = _neighbours(session, reference, model, [one.text for one in found], neighbours) if neighbours else []
     finally:
         model.close()
@@ -128,6 +137,14 @@ def explain(
         Explained(text, answer, one, near[place] if near else ())
         for place, (text, answer, one) in enumerate(zip(texts, answers, found, strict=True))
     ]
+
+
+def _tell(session: Session, done: int, total: int, what: str) -> None:
+    """Tell how far it is, and stop where that was asked for."""
+    if session.cancel.is_set():
+        raise Interrupted("interrupted; nothing was explained", next="run the same command again")
+    told = {"done": done, "total": total, "unit": "texts", "note": what}
+    session.listener({"event": "progress", "step": "explain", "t": time.time(), **told})
 
 
 def texts_of(path: Path, text_column: str | None, trained_on: Sequence[str]) -> tuple[list[str], int]:

@@ -173,6 +173,7 @@ def test_train_is_run_until_evaluate(answer: Any) -> None:
         (["resume"], "RUN"),
         (["predict", "m"], "--text"),
         (["predict", "m", "in.csv"], "--out"),
+        (["explain", "m"], "tunesmith explain m --text TEXT"),
     ],
 )
 def test_wrong_usage_exits_2_with_the_nearest(
