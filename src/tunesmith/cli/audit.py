@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.store.verify_audit import Verified
 
 FAILED = 1
+COLUMNS = ("at, UTC", "who", "did", "to", "details")
 What = Annotated[
     Literal["list", "verify", "anchor"],
     typer.Argument(
@@ -43,7 +44,7 @@ def _list(screen: Screen, rows: int, target: str | None) -> None:
     from tunesmith import api
 
     found = api.audit_entries(last=rows, target=target, **screen.where)
-    shown = table("entry", "at", "who", "did", "to", "details")
+    shown = table("entry", *COLUMNS, words=COLUMNS)
     for one in found:
         at = f"{one.at:%Y-%m-%d %H:%M:%S}"
         shown.add_row(str(one.sequence), at, one.actor, one.action, one.target, figures.shown(one.details, 120))
@@ -54,15 +55,15 @@ def _verify(screen: Screen) -> None:
     from tunesmith import api
 
     found = api.audit_verify(**screen.where)
-    screen.result(found.to_dict(), *_shown(found))
+    screen.result(found.to_dict(), *_shown(found, screen.command("audit", "anchor", "--reason", "TEXT")))
     if not found.is_whole:
         raise typer.Exit(FAILED)
 
 
-def _shown(found: Verified) -> list[Text]:
+def _shown(found: Verified, anchor_anew: str) -> list[Text]:
     lines = [Text(f"anchor   {path} vouches for {figures.count(number, 'entry', 'entries')}", "dim")
              for path, number in found.anchors]  # fmt: skip
-    if found.num_unanchored:
+    if found.num_unanchored and found.anchors:
         words = f"{figures.count(found.num_unanchored, 'entry', 'entries')} behind the anchor: a process was stopped"
         lines.append(Text(f"         {words} before it could anchor; the next entry does", "dim"))
     if found.is_whole:
@@ -71,7 +72,8 @@ def _shown(found: Verified) -> list[Text]:
         lines.append(Text.assemble(("✗ ", "red"), (f"{one.kind}: ", "bold"), one.words))
     places = figures.count(len(found.problems), "place")
     lines.append(Text(f"the chain of {figures.count(found.num_entries, 'entry', 'entries')} is broken in {places}"))
-    return lines
+    told = "next     compare it with a backup; where what happened is known, it is kept with its reason: "
+    return [*lines, Text.assemble(told, (anchor_anew, "bold"))]
 
 
 def _anchor(screen: Screen, reason: str | None) -> None:

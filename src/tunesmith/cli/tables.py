@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from rich import box
 from rich.console import Console
@@ -15,12 +16,12 @@ NAME = re.compile(r"\S{0,13} +(?=\S)|\S.{0,12}? {2,}(?=\S)")
 STYLES = {"better": "bold green", "not shown": "bold yellow", "worse": "bold red"}
 
 
-def table(first: str, *others: str, title: str | None = None) -> Table:
-    """An empty table: the first column is words, the others are figures."""
+def table(first: str, *others: str, title: str | None = None, words: Collection[str] = ()) -> Table:
+    """An empty table: the first column and ``words`` are words, the others are figures."""
     made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     made.add_column(first, overflow="fold")
     for name in others:
-        made.add_column(name, justify="right", overflow="fold")
+        made.add_column(name, justify="left" if name in words else "right", overflow="fold")
     return made
 
 

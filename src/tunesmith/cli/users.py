@@ -37,6 +37,7 @@ Expires = Annotated[
 ]
 UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 LONGEST = timedelta(days=3650)
+USERS = ("role", "state", "keys")
 
 
 @verb
@@ -82,7 +83,7 @@ def _list(screen: Screen) -> None:
     from tunesmith import api
 
     found = api.users(**screen.where)
-    shown = table("user", "role", "state", "keys")
+    shown = table("user", *USERS, words=USERS)
     now = datetime.now(UTC)
     for one in found:
         keys = [key.id for key in one.keys if key.revoked is None and (key.expires is None or key.expires > now)]

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from tunesmith.core.errors import StoreError
 from tunesmith.store import audit
 from tunesmith.store.anchors import GENESIS, Anchor, Custody
 from tunesmith.store.audit import Entry
 from tunesmith.store.database import reading
-from tunesmith.store.tables import AUDIT
+from tunesmith.store.tables import AUDIT, RUNS, USERS
 
 Kind = Literal["changed", "moved", "deleted", "unlinked", "cut", "rewritten", "anchor missing", "anchor damaged",
                "anchor old", "key"]  # fmt: skip
@@ -67,15 +67,20 @@ def verify(engine: Engine, project: str, custody: Custody | None = None) -> Veri
     custody = custody or audit.custody_of(engine)
     # Before the entries: of a chain that grows meanwhile, the anchors must not be ahead of what is read.
     anchors, problems = _anchors(custody, project)
+    unrecorded = "" if _has_entries(engine, project) else _recorded_once(engine, project)
     try:
-        key = custody.key(is_new=not anchors and not _has_entries(engine, project))
+        key = custody.key(is_new=not anchors and not unrecorded and not _has_entries(engine, project))
     except StoreError as error:
         return Verified(0, GENESIS, (*problems, Problem("key", 0, 0, error.render())), (), 0)
     walk = _Walk(key, project, {anchor.sequence for _, anchor in anchors})
     for entry in _entries(engine, project):
         walk.read(entry)
     if not walk.num_entries and not anchors:
-        problems = []  # nothing was ever recorded
+        if unrecorded:
+            words = f"there is no entry at all, and the ledger holds {unrecorded}, which come with one"
+            problems.append(Problem("cut", 0, 0, words))
+        else:
+            problems = []  # nothing was ever recorded
     problems += [*walk.problems(), *_against(anchors, walk)]
     newest = max((anchor.sequence for _, anchor in anchors), default=0)
     return Verified(
@@ -93,6 +98,17 @@ def _has_entries(engine: Engine, project: str) -> bool:
             connection.execute(select(AUDIT.c.sequence).where(AUDIT.c.project_id == project).limit(1)).first()
             is not None
         )
+
+
+def _recorded_once(engine: Engine, project: str) -> str:
+    """What the ledger holds that is never written without an entry, in words; empty where that is nothing."""
+    found = []
+    with reading(engine) as connection:
+        for table, name in ((RUNS, "run"), (USERS, "user")):
+            query = select(func.count()).select_from(table).where(table.c.project_id == project)
+            if number := connection.execute(query).scalar_one():
+                found.append(f"{number} {name}{'' if number == 1 else 's'}")
+    return " and ".join(found)
 
 
 def _entries(engine: Engine, project: str) -> Iterator[Entry]:

@@ -117,9 +117,12 @@ def test_a_chain_that_was_touched_ends_with_its_places(home: Path, capsys: pytes
     assert main(["audit", "verify"]) == 1
     shown = capsys.readouterr().out
     assert "changed: entry 2 is not what was written" in shown and "cut: entry 4 is not there" in shown
+    assert "tunesmith audit anchor --reason TEXT" in shown
 
     (home / "projects" / "default" / "audit.anchor").unlink()
     assert [one["kind"] for one in told(capsys, "audit", "verify", code=1)["problems"]] == ["anchor missing", "changed"]
+    assert main(["audit", "verify"]) == 1
+    assert "behind the anchor" not in capsys.readouterr().out  # no entry will anchor them: there is none to be behind
     entry = told(capsys, "audit", "anchor", "--reason", "backup of Monday")
     assert entry["details"]["problems"] == ["anchor missing", "changed"]
     assert [one["kind"] for one in told(capsys, "audit", "verify", code=1)["problems"]] == ["changed"]

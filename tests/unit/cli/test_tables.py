@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from tunesmith.cli.tables import hung
+from tunesmith.cli.tables import hung, table
 
 
 def wrapped(text: str, width: int = 40) -> list[str]:
@@ -50,3 +50,9 @@ def test_styles_stay_with_their_words() -> None:
     line = hung(Text.assemble(("splits      ", "bold"), "  train 428 · ", ("validation 66", "red")), console)
     red = " ".join(line.plain[span.start : span.end] for span in line.spans if span.style == "red")
     assert red.split() == ["validation", "66"]
+
+
+def test_words_stand_at_the_left_and_figures_at_the_right() -> None:
+    made = table("user", "role", "keys", words=("role",))
+    made.add_row("ana", "viewer", "3")
+    assert [column.justify for column in made.columns] == ["left", "left", "right"]

@@ -21,7 +21,7 @@ import pytest
 
 from tunesmith.core.actor import Actor
 from tunesmith.core.errors import StoreError
-from tunesmith.store import audit, database
+from tunesmith.store import access, audit, database
 from tunesmith.store.anchors import GENESIS, Custody
 from tunesmith.store.audit import Act, Entry
 from tunesmith.store.database import writing
@@ -284,6 +284,26 @@ def test_without_the_key_nothing_is_vouched_for_and_nothing_written(copy: Copy) 
         write(ledger, 0, 1)
     assert len(copy.rows()) == NUM_ENTRIES
     assert not copy.custody.key_path.exists()
+
+
+def test_a_chain_of_which_nothing_is_left_is_missed_where_the_ledger_holds_what_was_recorded(tmp_path: Path) -> None:
+    root = Workspace.open(tmp_path / "home", PROJECT).root
+    custody = Custody(root)
+    with Ledger.open(f"sqlite:///{root / 'ledger.db'}", PROJECT, custody) as ledger:
+        assert verify(ledger.engine, PROJECT).is_whole  # nothing was recorded, and nothing is there
+        access.add_user(ledger.engine, PROJECT, Actor("local:test", "admin"), "ana", "viewer")
+        ledger.start_run("r-1", "desk", "classify", "0" * 64, by=Actor("local:test", "admin"))
+    with closing(sqlite3.connect(root / "ledger.db")) as connection:
+        connection.execute("delete from audit")
+        connection.commit()
+    custody.places(PROJECT)[0].unlink()
+    with Ledger.open(f"sqlite:///{root / 'ledger.db'}", PROJECT, custody) as ledger:
+        found = verify(ledger.engine, PROJECT)
+        assert [one.kind for one in found.problems] == ["anchor missing", "cut"]
+        assert "1 run and 1 user" in found.problems[1].words
+        custody.key_path.unlink()
+        assert [one.kind for one in verify(ledger.engine, PROJECT).problems] == ["key"]
+        assert not custody.key_path.exists()
 
 
 def test_the_key_is_closed_to_others(copy: Copy) -> None:
