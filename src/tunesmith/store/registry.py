@@ -109,15 +109,15 @@ def moves_of(connection: Connection, project: str, name: str) -> list[AliasMove]
     return [AliasMove(row.alias, row.version, row.previous, row.moved_at) for row in rows]
 
 
-def unknown(what: str, seen: str, known: Sequence[str]) -> StoreError:
-    """The error for a name that is not on record, with the nearest ones that are."""
+def unknown(what: str, seen: str, known: Sequence[str], otherwise: str | None = None) -> StoreError:
+    """The error for a name that is not on record, with the nearest ones that are, or else what to do."""
     near = difflib.get_close_matches(seen, known, n=3)
     shown = ", ".join(known[:10]) + (f" and {len(known) - 10} more" if len(known) > 10 else "")
     return StoreError(
         f"there is no {what} `{seen}`",
         seen=seen,
         allowed=shown or "none yet",
-        next=f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else None,
+        next=f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else otherwise,
     )
 
 
@@ -144,7 +144,8 @@ def _versions(connection: Connection, project: str) -> list[ModelVersion]:
 def _pick(known: list[ModelVersion], name: str, alias_or_version: str | int) -> ModelVersion:
     mine = [one for one in known if one.name == name]
     if not mine:
-        raise unknown("model", name, sorted({one.name for one in known}))
+        way_out = "`tunesmith models` lists what is released; what a run made and did not release is `run:ID`"
+        raise unknown("model", name, sorted({one.name for one in known}), way_out)
     wanted = str(alias_or_version)
     for one in mine:
         if wanted == str(one.version) or wanted in one.aliases:

@@ -229,8 +229,9 @@ def test_versions_and_aliases(ledger: Ledger) -> None:
 
 
 def test_wrong_names_of_models_come_with_the_nearest(ledger: Ledger) -> None:
-    with pytest.raises(StoreError, match="none yet"):
+    with pytest.raises(StoreError, match="none yet") as nothing:
         ledger.resolve("intents", 1)
+    assert "run:ID" in str(nothing.value.next)
     record(ledger, "k1", artifact(1, "k1", kind="model"))
     ledger.register_version("intents", digest(1), None, None)
     ledger.set_alias("intents", "production", 1)
