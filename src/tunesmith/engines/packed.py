@@ -14,10 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from tunesmith.engines.products import Product
 
 LIKE = 0.6
 """Texts at least this long, over the longest of their group, are attended together, under a mask."""
+LARGEST_SCORE = 60.0
+"""Of attention, up to which exponentials and their sums over any text stay well inside float32."""
 
 
 @dataclass(frozen=True)
@@ -29,27 +32,47 @@ class States:
 
 @dataclass(frozen=True)
 class _Group:
-    """Texts of like lengths: where their tokens stand among all N, and which places are padding."""
+    """Texts of like lengths, whose tokens stand together among all N."""
 
-    places_BT: Tensor
-    is_token_BT: Tensor | None
-    """None where no text is shorter than the others."""
+    first: int
+    num_tokens: int
+    num_texts: int
+    longest: int
+    padded: _Padded | None
+    """None where the texts are of one length."""
+
+
+@dataclass(frozen=True)
+class _Padded:
+    """How a group's tokens are given a place for each text and step, and taken out again."""
+
+    places: Tensor
+    """(B x T): which token stands there; padding repeats the text's last, as nobody looks at it."""
+    kept: Tensor
+    """Which of the B x T are tokens."""
+    weight_B11T: Tensor
+    """1 for tokens, 0 for padding."""
 
 
 class _Layer(nn.Module):
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, heads: int) -> None:
         super().__init__()
         attention = layer.attention
-        parts = (attention.self.query, attention.self.key, attention.self.value)
-        self.qkv = nn.Linear(parts[0].in_features, sum(one.out_features for one in parts))
-        self.qkv.weight = nn.Parameter(torch.cat([one.weight.detach() for one in parts]), requires_grad=False)
-        self.qkv.bias = nn.Parameter(torch.cat([one.bias.detach() for one in parts]), requires_grad=False)
-        self.out, self.norm = attention.output.dense, attention.output.LayerNorm
-        self.wide, self.act = layer.intermediate.dense, layer.intermediate.intermediate_act_fn
-        self.narrow, self.last_norm = layer.output.dense, layer.output.LayerNorm
+        parts = [attention.self.query, attention.self.key, attention.self.value]
+        # Attention divides its scores by the root of a head's width: here the query's weights are.
+        scales = [1 / math.sqrt(parts[0].out_features // heads), 1.0, 1.0]
+        joined = nn.Linear(parts[0].in_features, sum(one.out_features for one in parts))
+        weights = [one.weight.detach() * scale for one, scale in zip(parts, scales, strict=True)]
+        biases = [one.bias.detach() * scale for one, scale in zip(parts, scales, strict=True)]
+        joined.weight = nn.Parameter(torch.cat(weights), requires_grad=False)
+        joined.bias = nn.Parameter(torch.cat(biases), requires_grad=False)
+        self.qkv, self.heads = Product(joined), heads
+        self.out, self.norm = Product(attention.output.dense), attention.output.LayerNorm
+        self.wide, self.act = Product(layer.intermediate.dense), layer.intermediate.intermediate_act_fn
+        self.narrow, self.last_norm = Product(layer.output.dense), layer.output.LayerNorm
 
-    def forward(self, states_ND: Tensor, groups: list[_Group], heads: int) -> Tensor:
-        attended_ND = _attended(self.qkv(states_ND), groups, heads)
+    def forward(self, states_ND: Tensor, groups: list[_Group]) -> Tensor:
+        attended_ND = _attended(self.qkv(states_ND), groups, self.heads)
         states_ND = self.norm(self.out(attended_ND) + states_ND)
         output_ND: Tensor = self.last_norm(self.narrow(self.act(self.wide(states_ND))) + states_ND)
         return output_ND
@@ -62,16 +85,20 @@ class PackedBert(nn.Module):
         super().__init__()
         self.config = encoder.config
         self.embeddings = encoder.embeddings
-        self.layers = nn.ModuleList(_Layer(one) for one in encoder.encoder.layer)
+        heads = encoder.config.num_attention_heads
+        self.layers = nn.ModuleList(_Layer(one, heads) for one in encoder.encoder.layer)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> States:
         """The vectors (B, T, D) of tokens; those of padding are 0."""
         num_texts, longest = input_ids.shape
-        at_N = attention_mask.reshape(-1).nonzero().view(-1)
-        states_ND = self._embedded(input_ids.reshape(-1)[at_N], at_N % longest)
-        groups = _groups(attention_mask)
+        lengths_B = attention_mask.sum(1)
+        order_B = lengths_B.argsort(descending=True, stable=True)  # texts of like lengths stand together
+        text_N, step_N = attention_mask[order_B].nonzero(as_tuple=True)
+        at_N = order_B[text_N] * longest + step_N
+        groups = _groups(lengths_B[order_B].tolist())
+        states_ND = self._embedded(input_ids.reshape(-1)[at_N], step_N)
         for layer in self.layers:
-            states_ND = layer(states_ND, groups, self.config.num_attention_heads)
+            states_ND = layer(states_ND, groups)
         padded = states_ND.new_zeros(num_texts * longest, states_ND.shape[1])
         padded[at_N] = states_ND
         return States(padded.view(num_texts, longest, -1))
@@ -101,51 +128,55 @@ def _products(layer: Any) -> list[nn.Module]:
     return [own.query, own.key, own.value, layer.attention.output.dense, layer.intermediate.dense, layer.output.dense]
 
 
-def _groups(mask_BT: Tensor) -> list[_Group]:
-    """Texts of like lengths, by where their tokens stand among those of all."""
-    lengths = mask_BT.sum(1).tolist()
-    starts = [0]
-    for length in lengths:
-        starts.append(starts[-1] + length)
-    rows: list[list[int]] = []
-    for row in sorted((row for row, length in enumerate(lengths) if length), key=lambda row: -lengths[row]):
-        if rows and lengths[row] >= LIKE * lengths[rows[-1][0]]:
-            rows[-1].append(row)
-        else:
-            rows.append([row])
-    groups = []
-    for some in rows:
-        steps_T = torch.arange(lengths[some[0]])
-        lengths_B = torch.tensor([lengths[row] for row in some])[:, None]
-        first_B = torch.tensor([starts[row] for row in some])[:, None]
-        is_even = lengths[some[0]] == lengths[some[-1]]
-        # Padding stands at the text's last token: any will do, as nobody looks at it.
-        places_BT = first_B + torch.minimum(steps_T, lengths_B - 1)
-        groups.append(_Group(places_BT, None if is_even else steps_T < lengths_B))
+def _groups(lengths: list[int]) -> list[_Group]:
+    """Texts of like lengths, given all lengths from the longest to the shortest."""
+    groups: list[_Group] = []
+    first = at = 0
+    while at < len(lengths) and lengths[at]:
+        some = [one for one in lengths[at:] if one >= max(1.0, LIKE * lengths[at])]
+        groups.append(_Group(first, sum(some), len(some), some[0], _padded(some)))
+        first, at = first + sum(some), at + len(some)
     return groups
+
+
+def _padded(lengths: list[int]) -> _Padded | None:
+    if lengths[0] == lengths[-1]:
+        return None
+    lengths_B1 = torch.tensor(lengths)[:, None]
+    steps_T = torch.arange(lengths[0])
+    places_BT = lengths_B1.cumsum(0) - lengths_B1 + torch.minimum(steps_T, lengths_B1 - 1)
+    is_token_BT = steps_T < lengths_B1
+    return _Padded(places_BT.view(-1), is_token_BT.view(-1).nonzero().view(-1), is_token_BT[:, None, None].float())
 
 
 def _attended(qkv_N3D: Tensor, groups: list[_Group], heads: int) -> Tensor:
     width = qkv_N3D.shape[1] // 3
-    attended_ND = qkv_N3D.new_empty(len(qkv_N3D), width)
+    parts = []
     for group in groups:
-        shape = *group.places_BT.shape, 3, heads, width // heads
-        query, key, value = qkv_N3D[group.places_BT.view(-1)].view(shape).permute(2, 0, 3, 1, 4)
-        mixed_BHTK = _mixed(query, key, value, group.is_token_BT)
-        mixed_BTD = mixed_BHTK.transpose(1, 2).reshape(*group.places_BT.shape, width)
-        if group.is_token_BT is None:
-            attended_ND[group.places_BT.view(-1)] = mixed_BTD.view(-1, width)
-        else:
-            attended_ND[group.places_BT[group.is_token_BT]] = mixed_BTD[group.is_token_BT]
-    return attended_ND
+        own = qkv_N3D[group.first : group.first + group.num_tokens]
+        if group.padded is not None:
+            own = own.index_select(0, group.padded.places)
+        shape = group.num_texts, group.longest, 3, heads, width // heads
+        query, key, value = own.view(shape).permute(2, 0, 3, 1, 4).contiguous()
+        mixed_BHTK = _mixed(query, key, value, None if group.padded is None else group.padded.weight_B11T)
+        mixed_MD = mixed_BHTK.transpose(1, 2).reshape(-1, width)
+        parts.append(mixed_MD if group.padded is None else mixed_MD.index_select(0, group.padded.kept))
+    return torch.cat(parts)
 
 
-def _mixed(query: Tensor, key: Tensor, value: Tensor, is_token_BT: Tensor | None) -> Tensor:
-    if query.dtype == torch.float32:
-        mask = None if is_token_BT is None else is_token_BT[:, None, None]
-        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    # For short texts in bfloat16 two plain products take two thirds of the time.
-    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-    if is_token_BT is not None:
-        scores = scores.masked_fill(~is_token_BT[:, None, None], -math.inf)
-    return scores.softmax(-1) @ value
+def _mixed(query: Tensor, key: Tensor, value: Tensor, weight_B11T: Tensor | None) -> Tensor:
+    """The values mixed by softmax(query key'), the exponentials divided after the product, where they are fewer.
+
+    Softmax over rows as short as a text takes most of attention's time; exponentials of all scores at once do not.
+    """
+    scores = (query @ key.transpose(-1, -2)).float()
+    least, most = scores.aminmax()
+    if max(-least.item(), most.item()) > LARGEST_SCORE:
+        # Where exponentials could leave the range of numbers, softmax's own care is needed.
+        masked = scores if weight_B11T is None else scores.masked_fill(weight_B11T == 0, -math.inf)
+        return masked.softmax(-1).to(value.dtype) @ value
+    exponentials = scores.exp_()
+    if weight_B11T is not None:
+        exponentials *= weight_B11T
+    total = exponentials.sum(-1, keepdim=True)
+    return ((exponentials.to(value.dtype) @ value) / total).to(value.dtype)

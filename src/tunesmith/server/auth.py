@@ -55,6 +55,7 @@ class Door:
         self._keys, self._clock = keys, clock
         self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        self._asking: dict[bytes, asyncio.Task[Caller]] = {}
 
     async def caller(self, authorization: str | None) -> Caller:
         """Whoever sent this Authorization header.
@@ -71,6 +72,13 @@ class Door:
         known = self._known.get(place)
         if known is not None and self._clock() - known[0] <= KNOWN_S:
             return known[1]
+        asking = self._asking.get(place)
+        if asking is None:  # of many requests with one key, one asks the ledger
+            asking = self._asking[place] = asyncio.create_task(self._look_up(place, key))
+            asking.add_done_callback(lambda done: self._asked(place, done))
+        return await asyncio.shield(asking)
+
+    async def _look_up(self, place: bytes, key: str) -> Caller:
         async with self._lookups:
             found = await asyncio.to_thread(self._keys.find, key)
         if found is None:
@@ -81,6 +89,11 @@ class Door:
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
         return found
+
+    def _asked(self, place: bytes, done: asyncio.Task[Caller]) -> None:
+        del self._asking[place]
+        if not done.cancelled():
+            done.exception()  # whoever waited was told; where nobody does any more, asyncio need not complain
 
 
 def _refused(what: str) -> Refused:

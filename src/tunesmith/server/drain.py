@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import socket
 import struct
 import sys
@@ -39,6 +40,10 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept, and say so."""
+        # What was imported and opened lives as long as the process: a full collection of it, which stops every answer
+        # for most of a second, would find nothing. A model that is replaced is freed without: it has no cycles.
+        gc.collect()
+        gc.freeze()
         await super().startup(sockets)
         self._on_start()
 

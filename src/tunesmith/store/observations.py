@@ -81,8 +81,8 @@ def add(engine: Engine, project: str, observations: Iterable[Observation], serve
         if people:
             erased = erasures.erased_among(connection, project, people)
             rows = [one for one in rows if one["subject"] not in erased]
-        for start in range(0, len(rows), CHUNK_ROWS):
-            connection.execute(upsert(OBSERVATIONS).values(rows[start : start + CHUNK_ROWS]).on_conflict_do_nothing())
+        if rows:
+            connection.execute(upsert(OBSERVATIONS).on_conflict_do_nothing(), rows)
         # In the order of their keys, so that two writers on one server never wait for each other in a ring.
         for count in sorted(served, key=lambda one: (one.name, one.version, one.minute, one.outcome)):
             new = upsert(SERVED).values(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from tests import tiny
 from tunesmith.core.engine import Request
 from tunesmith.engines import quick
 from tunesmith.engines.packed import PackedBert, packed
+from tunesmith.engines.products import Product
 from tunesmith.engines.transformers import TransformersEngine
 from tunesmith.models.encoder import load_encoder
 from tunesmith.numerics.padding import pad
@@ -32,6 +35,36 @@ def test_every_token_of_every_batch_has_the_vector_it_has_with_padding(lengths: 
         expected = BERT(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state * mask_BT[..., None]
         found = without(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("factor", [1.0, 3e3, 1e30])
+def test_attention_is_softmax_however_large_its_scores_are(factor: float) -> None:
+    steep = copy.deepcopy(BERT)
+    for layer in steep.encoder.layer:  # type: ignore[union-attr]
+        layer.attention.self.query.weight.data *= factor
+    without = packed(steep)
+    tokens_BT, mask_BT = pad([[1, 5, 3, 2], [1, 7], [1, 9, 4, 8, 8, 2]])
+    assert without is not None
+    with torch.inference_mode():
+        expected = steep(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state * mask_BT[..., None]
+        found = without(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state
+    # Far beyond what a model has, rounding decides between scores that all but tie; nothing may leave the numbers.
+    torch.testing.assert_close(found, expected, atol=2e-5 if factor < 1e10 else 1.0, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("rows", [1, 7, 700])
+def test_a_product_is_that_of_its_linear_layer_and_follows_its_type(dtype: torch.dtype, rows: int) -> None:
+    torch.manual_seed(3)
+    linear = torch.nn.Linear(48, 80)
+    product, given = Product(linear), torch.randn(rows, 48)
+    exact = (given.double() @ linear.weight.double().T + linear.bias.double()).detach()
+    assert (product(given).double() - exact).abs().max() < 1e-5
+    product = copy.deepcopy(product).to(dtype)  # lays the weights out again
+    found = product(given.to(dtype)).detach()
+    assert found.dtype == dtype
+    bound = {torch.float32: 1e-5, torch.bfloat16: 5e-2, torch.float64: 1e-6}[dtype]
+    assert (found.double() - exact).abs().max() < bound
 
 
 def test_what_is_no_plain_bert_is_left_as_it_is() -> None:

@@ -83,6 +83,15 @@ def test_a_share_is_drawn_by_id_and_seed() -> None:
     assert all(is_sampled(one, 1.0, 0) for one in ids) and not any(is_sampled(one, 0.0, 0) for one in ids)
 
 
+def test_no_two_answers_have_one_id(session: Session, tmp_path: Path) -> None:
+    one = capture_of(session, released(session, recipe(tmp_path)))
+    ids = [
+        *one.record(["t"] * 700, [said()] * 700, 1.0),
+        *capture_of(session, released(session, recipe(tmp_path))).record(["t"], [said()], 1.0),
+    ]
+    assert len({id for id in ids if id is not None and len(bytes.fromhex(id)) == 16}) == 701
+
+
 def test_what_is_not_sampled_has_no_id(session: Session, tmp_path: Path) -> None:
     version = released(session, recipe(tmp_path, monitor={"capture": 0.3}))
     one = capture_of(session, version)

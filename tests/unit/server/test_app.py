@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,10 +17,11 @@ from tests.serving import FakeKeys, FakeModel, deployment, service_of
 from tunesmith.core.actor import ROLES, local_owner
 from tunesmith.engines.batching import BatchOptions
 from tunesmith.governance.access import ALLOWED, Right
+from tunesmith.lifecycle.model import Prediction
 from tunesmith.lifecycle.session import open_session
 from tunesmith.lifecycle.staleness import Stale
 from tunesmith.server.app import LOOPBACK, create_app
-from tunesmith.server.auth import Needs
+from tunesmith.server.auth import Needs, needs
 from tunesmith.server.gate import OPEN
 from tunesmith.server.limits import Limits
 from tunesmith.server.run import LedgerKeys
@@ -505,3 +506,28 @@ def test_keys_that_counted_are_asked_again_after_a_while() -> None:
     assert ask("GET", "/v1/models", headers=KEY).status_code == 200
     now[0] = KNOWN_S + 0.1
     assert ask("GET", "/v1/models", headers=KEY).status_code == 401
+
+
+def test_a_number_that_is_none_is_an_error_and_a_label_of_that_name_is_not() -> None:
+    class Broken(FakeModel):
+        def predict_learned(self, texts: Sequence[str]) -> list[Prediction]:
+            value = math.nan if texts == ["broken"] else 0.5
+            return [Prediction("NaN", value, None, {"NaN": value, "Infinity": 0.5}) for _ in texts]
+
+    ask = Asked(service_of([deployment("one", {1: Broken("desk")})]))
+    good = ask("POST", "/v1/predict", headers=KEY, json={"texts": ["fine"]})
+    assert good.status_code == 200 and good.json()["predictions"][0]["label"] == "NaN"
+    assert ask("POST", "/v1/predict", headers=KEY, json={"texts": ["broken"]}).status_code == 500
+
+
+def test_a_direct_route_asks_for_its_rights_and_for_nothing_else() -> None:
+    from fastapi import Depends
+
+    from tunesmith.server.routes.direct import DirectRoute
+
+    async def endpoint(request: object) -> None:
+        raise AssertionError
+
+    for needed in ([], [Depends(lambda: None)], [needs("predict"), Depends(lambda: None)]):
+        with pytest.raises(TypeError, match="more than rights, or on none"):
+            DirectRoute("/v1/other", endpoint, dependencies=needed, response_model=None)
