@@ -47,7 +47,7 @@ def erase(
         lines.append(Text(f"artifacts  {new} written anew, {gone} deleted; {figures.count(len(made.files), 'file')}"))
     for model in made.models:
         name = ", ".join(model["names"]) or f"{model['kind']} {model['digest'][:12]}"
-        lines.append(Text(f"stale      {name} learned from these rows: run its recipe again", "yellow"))
+        lines.append(Text(f"stale      {name} learned from these rows: retrain it, or run its recipe again", "yellow"))
     if not dry_run:
         found = "nothing of them is left" if made.is_clean else "still found, see below"
         lines.append(Text(f"searched   {figures.count(made.scanned, 'file')} and the ledger: {found}"))

@@ -97,7 +97,7 @@ def _head(card: ModelCard) -> list[RenderableType]:
         Text.assemble((figures.shown(card.reference), "bold"), f"  {card.task}: {answers} · {released}"),
         _line("verdict", verdict((version or {}).get("verdict") or card.gate.get("verdict") or "not evaluated")),
         *_approval(version),
-        *_stale(version),
+        *_stale(card),
         _line("base", f"{figures.shown(base['name'])}{size}"),
         *(_line("", f"pre-trained on with {one['rows']:,} rows of text") for one in base.get("adapted", ())),
         _line("trained", f"{how}, seed {card.lineage['seed']}, {trained['precision']}"),
@@ -111,9 +111,10 @@ def _approval(version: Mapping[str, Any] | None) -> list[RenderableType]:
     return [_line("released", Text(figures.shown(word["words"], 300), style))] if word else []
 
 
-def _stale(version: Mapping[str, Any] | None) -> list[RenderableType]:
-    num = len((version or {}).get("stale") or ())
-    words = f"it learned from rows of {figures.count(num, 'person', 'people')} erased since: run its recipe again"
+def _stale(card: ModelCard) -> list[RenderableType]:
+    num = len((card.version or {}).get("stale") or ())
+    anew = "run its recipe again" if is_language(card.task) else f"tunesmith retrain {figures.shown(card.reference)}"
+    words = f"it learned from rows of {figures.count(num, 'person', 'people')} erased since: {anew}"
     return [_line("stale", Text(words, "bold red"))] if num else []
 
 

@@ -20,7 +20,9 @@ Add = Annotated[
 On = Annotated[
     Literal["drift", "labels"] | None,
     typer.Option(
-        "--on", help="Only where drift is shown, or people gave labels enough: for a timer.", show_default=False
+        "--on",
+        help="Only where drift is shown, people gave labels enough, or an erasure made it stale: for a timer.",
+        show_default=False,
     ),
 ]
 

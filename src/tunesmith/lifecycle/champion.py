@@ -60,7 +60,7 @@ def find_champion(store: ArtifactStore | None, reference: str, task: Task) -> Ch
 
 
 def note_champion(session: Session, recipe: AnyRecipe, run_id: str, cause: str) -> None:
-    """Put on record which model a run goes on from; nothing for a run that starts anew, or is on record."""
+    """Put on record which model a run trains again; nothing for a run that has no champion, or is on record."""
     if not isinstance(recipe, Recipe) or recipe.champion is None:
         return
     name, _, which = recipe.champion.model.partition("@")
@@ -69,9 +69,12 @@ def note_champion(session: Session, recipe: AnyRecipe, run_id: str, cause: str) 
     retrainings.record(session.ledger.engine, session.ledger.project, one, session.actor)
 
 
-def noted(session: Session, run_id: str) -> dict[str, str] | None:
-    """What is on record of the model that a run goes on from; None for a run that starts anew."""
+def noted(session: Session, recipe: AnyRecipe, run_id: str) -> dict[str, str] | None:
+    """What is on record of the champion that a run trains again; None for a run that has none."""
     one = retrainings.find(session.ledger.engine, session.ledger.project, run_id)
     if one is None:
         return None
-    return {"champion": f"{one.name}@{one.from_version}", "parent": one.parent_run_id, "cause": one.cause}
+    known = {"champion": f"{one.name}@{one.from_version}", "parent": one.parent_run_id, "cause": one.cause}
+    if isinstance(recipe, Recipe) and recipe.champion is not None and not recipe.champion.from_weights:
+        known["starts_from"] = "base"
+    return known

@@ -59,7 +59,7 @@ def _extend(recipe: Recipe, flow: Flow) -> None:
 
 
 def _base(recipe: Recipe, flow: Flow) -> None:
-    if recipe.champion is not None:
+    if recipe.champion is not None and recipe.champion.from_weights:
         flow.at["base"] = add_base(flow, "base", recipe.champion.model)
         return
     if isinstance(recipe.model, str) and recipe.model != AUTO:
@@ -156,7 +156,7 @@ def _train(recipe: Recipe, flow: Flow) -> None:
     # Settings that tuning found stand in for the recipe's own.
     given |= {name: one for name, one in flow.at.items() if name == "settings"}
     held = {}
-    if recipe.champion is not None:
+    if recipe.champion is not None and recipe.champion.from_weights:
         held["parent"] = find_champion(flow.store, recipe.champion.model, recipe.task).model
     step = flow.add("train", "train", recipe.for_train(), given, held=held)
     flow.at |= {"model": From(step, "model"), "history": From(step, "history")}

@@ -13,7 +13,7 @@ import polars as pl
 from tunesmith.core import digests, wiring
 from tunesmith.core.errors import RecipeError, StoreError
 from tunesmith.data.ingest import HASHED
-from tunesmith.lifecycle import permission
+from tunesmith.lifecycle import anew, permission
 from tunesmith.lifecycle.capture import recipe_of
 from tunesmith.lifecycle.champion import find_champion
 from tunesmith.lifecycle.monitor import monitor
@@ -69,8 +69,9 @@ def retrain(
 ) -> Retrained:
     """Train the model of ``name`` or ``name@alias`` again, from its weights, and judge it against itself as it was.
 
-    ``add``: files with more labelled rows, in the columns of a source of the recipe. ``on``: only where that calls for
-    it, for a timer to ask often.
+    One that learned from rows of people who were erased since is trained anew, from the recipe's base. ``add``: files
+    with more labelled rows, in the columns of a source of the recipe. ``on``: only where that, or an erasure, calls
+    for it, for a timer to ask often.
     Raises: RecipeError for a model that is no head's, StoreError where its recipe or rows are gone, DataError where no
         row is new.
     """
@@ -91,17 +92,26 @@ def retrain(
         )
     told = _feedback(session, version.name)
     store = ArtifactStore(session.workspace, session.ledger)
-    why, is_called = _call(session, name, parent, _num_new(store, name, parent, told), on)
+    erased = anew.stale_by(session, version)
+    if erased:
+        why, is_called = anew.call_of(session, version, erased, is_timer=on is not None)
+    else:
+        why, is_called = _call(session, name, parent, _num_new(store, name, parent, told), on)
     without = tuple(
         dict.fromkeys([*permission.withdrawn(session.ledger, parent), *permission.carried(store, name, parent)])
     )
-    cause: Cause = on or "by hand"
+    cause: Cause = "erasure" if erased else on or "by hand"
     if not is_called:
         return Retrained(name, cause, why, len(told), without, None)
     table = _child(session, store, version, parent, without, told, add)
     # The challenger takes the place of the model that it was measured against, not that of another.
     table["serve"]["alias"] = alias or parent.serve.alias
+    if erased:
+        table["champion"]["from_weights"] = False
     recipe = load(table, overrides)
+    if erased and isinstance(recipe, Recipe):
+        why = f"{why}: {anew.words_of(recipe)}"
+        anew.check_base(session, recipe)
     result = start_run(session, recipe, until, cause=cause)
     return Retrained(name, cause, why, len(told), without, result)
 

@@ -200,7 +200,7 @@ def _view(
         reference=released.reference,
         version=released.version,
         approval=released.approval.to_dict() if released.approval else None,
-        retraining=noted(session, run_id),
+        retraining=noted(session, recipe, run_id),
         sources=[results[f"ingest:{source.name}"]["dataset"].facts for source in recipe.data.sources],
         splits=splits.facts,
         quality=made["quality"].facts,

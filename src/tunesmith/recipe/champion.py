@@ -15,15 +15,20 @@ if TYPE_CHECKING:
 
 
 class ChampionConfig(Config):
-    """The model in production that this run goes on from, and is measured against."""
+    """The model in production that this run trains again, and is measured against."""
 
     model: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*@[a-z0-9][a-z0-9_.-]*$")]
     """`name@alias` or `name@version`. Training starts from its encoder and its head, its rows keep their splits, and it
     is the baseline `champion`."""
+    from_weights: bool = True
+    """Whether training starts from the champion's encoder and head. False: from the recipe's `model`, as if it were the
+    first time, for a champion that learned from rows of people who were erased since. Its rows keep their splits and it
+    is measured all the same; the gate does not ask to be better than it, for it is to go. Default: true."""
     without: tuple[str, ...] = ()
     """Sources whose rows may no longer be used: they leave the champion's splits too. Default: none."""
     needs_new: bool = True
-    """Whether the run is refused where no row is new and none leaves. Default: true."""
+    """Whether the run is refused where no row is new and none leaves. Of no effect with `from_weights: false`.
+    Default: true."""
 
 
 def problems(recipe: Recipe) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from tunesmith.evaluation.config import (
     GateRule,
     challenging,
     default_gate,
+    replacing,
 )
 from tunesmith.evaluation.criteria import CRITERIA, Measure
 from tunesmith.evaluation.keep_config import KeepConfig
@@ -293,7 +294,7 @@ class Recipe(AnyRecipe):
             near=self.data.clean.near_duplicates,
             test=self.data.split.test,
             without=self.champion.without,
-            needs_new=self.champion.needs_new,
+            needs_new=self.champion.needs_new and self.champion.from_weights,
         )
 
     def for_keep(self) -> KeepConfig:
@@ -334,9 +335,11 @@ class Recipe(AnyRecipe):
 
     def for_evaluate(self) -> EvaluateStageConfig:
         """What the stage `evaluate` is given; a recipe without a gate gets the task's."""
-        gate = default_gate(self.task, self.baselines) if self.gate is None else self.gate
+        is_replaced = self.champion is not None and not self.champion.from_weights
+        asked = [name for name in self.baselines if name != CHAMPION] if is_replaced else self.baselines
+        gate = default_gate(self.task, asked) if self.gate is None else self.gate
         if self.champion is not None:
-            gate = challenging(gate, self.task)
+            gate = replacing(gate) if is_replaced else challenging(gate, self.task)
         fairness = self.evaluate.fairness
         if fairness is not None and fairness.max_gap is not None:
             gate = {**gate, "fairness_gap": GateRule(at_most=fairness.max_gap)}

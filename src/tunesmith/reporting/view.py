@@ -72,5 +72,5 @@ class RunView:
     files: Mapping[str, Path] = field(default_factory=dict)
     """``step/output`` → the folder of that artifact."""
     retraining: Mapping[str, Any] | None = None
-    """The model in production that this run goes on from: `champion` (its `name@version`), `parent` (the run that made
-    it) and `cause`; None for a run that starts anew."""
+    """The model in production that this run trains again: `champion` (its `name@version`), `parent` (the run that made
+    it), `cause`, and `starts_from` (`base`) where it does not go on from the champion's weights; else None."""

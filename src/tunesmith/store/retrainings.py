@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine, Row, insert, select
 
 from tunesmith.core.actor import Actor
 from tunesmith.store import audit
@@ -43,6 +44,17 @@ def find(engine: Engine, project: str, run_id: str) -> Retraining | None:
     with reading(engine) as connection:
         where = (table.c.project_id == project) & (table.c.run_id == run_id)
         row = connection.execute(select(table).where(where)).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _retraining(row)
+
+
+def of(engine: Engine, project: str, name: str, version: int) -> list[Retraining]:
+    """The child runs of a version, the newest first."""
+    table = RETRAININGS
+    where = (table.c.project_id == project) & (table.c.name == name) & (table.c.from_version == version)
+    with reading(engine) as connection:
+        rows = connection.execute(select(table).where(where).order_by(table.c.at.desc(), table.c.run_id))
+        return [_retraining(row) for row in rows]
+
+
+def _retraining(row: Row[Any]) -> Retraining:
     return Retraining(row.run_id, row.parent_run_id, row.name, row.from_version, row.cause, row.at)

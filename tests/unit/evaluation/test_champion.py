@@ -14,7 +14,7 @@ from tests.unit.evaluation.test_evaluate_stage import FakeEngine
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError
 from tunesmith.evaluation.champion import Champion
-from tunesmith.evaluation.config import BaselinesConfig, EvaluateStageConfig, GateRule, challenging
+from tunesmith.evaluation.config import BaselinesConfig, EvaluateStageConfig, GateRule, challenging, replacing
 from tunesmith.evaluation.limits import Measured
 from tunesmith.evaluation.retained import retained
 from tunesmith.evaluation.truth import NOT_GIVEN
@@ -143,3 +143,9 @@ def test_the_gate_of_a_challenger() -> None:
         {"accuracy": GateRule(better_than=("champion",)), "forgetting": GateRule(at_most=0.1)}, "classify"
     )
     assert set(own) == {"accuracy", "forgetting"} and own["forgetting"].at_most == 0.1
+
+
+def test_the_gate_of_what_replaces_a_champion_that_has_to_go() -> None:
+    rules = {"f1_macro": GateRule(better_than=("tfidf",))}
+    assert replacing(rules) == {**rules, "forgetting": GateRule(at_most=0.02)}
+    assert replacing({"forgetting": GateRule(at_most=0.1)}) == {"forgetting": GateRule(at_most=0.1)}

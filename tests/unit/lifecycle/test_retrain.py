@@ -15,6 +15,7 @@ from tests.unit.data.test_extend import prepared, rows
 from tunesmith.core.artifact import MadeBy
 from tunesmith.core.errors import Denied, RecipeError, StoreError
 from tunesmith.data.ingest import HASHED, Lineage
+from tunesmith.evaluation.config import GateRule
 from tunesmith.lifecycle import permission, retrain
 from tunesmith.lifecycle.base_step import held_fast
 from tunesmith.lifecycle.capture import capture_of, feedback, subject_hash
@@ -29,7 +30,7 @@ from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.recipe.load import load
 from tunesmith.recipe.recipe import Recipe
-from tunesmith.store import audit, retrainings, withdrawals
+from tunesmith.store import audit, erasures, retrainings, withdrawals
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.store.verify_audit import verify
 
@@ -254,6 +255,77 @@ def test_drift_calls_for_it(
     found |= {"is_alert": True, "causes": [{"words": "texts have changed"}, {"words": "scores fell"}]}
     assert retrain.retrain(session, "m", on="drift").why == "texts have changed; scores fell"
     assert [cause for _, cause in started.recipes] == ["drift"]
+
+
+def erased(session: Session, version: int) -> str:
+    """An erasure of somebody whose rows a version of `m` learned from."""
+    ledger = session.ledger
+    id = f"erasure-{len(erasures.read(ledger.engine, ledger.project))}"
+    one = erasures.begin(ledger.engine, ledger.project, id, f"{id:0>32}", "request", session.actor)
+    erasures.mark_stale(ledger.engine, ledger.project, one.id, [ledger.resolve("m", str(version)).digest])
+    erasures.finish(ledger.engine, ledger.project, one.id, one.subject, lambda sequence: {}, session.actor)
+    return one.id
+
+
+def test_a_stale_champion_is_trained_anew_and_not_from_its_weights(
+    session: Session, tmp_path: Path, started: Started
+) -> None:
+    settings = {"trainable": "head", "epochs": 3}
+    made = recipe(tmp_path, train=settings, evaluate={"baselines": ["majority"]}, model="embedded")
+    released(session, tmp_path, made)
+    erased(session, 1)
+    # No row is new, and no timer's own reason is there: the erasure is reason enough, for a timer too.
+    for on in (None, "labels", "drift"):
+        done = retrain.retrain(session, "m", on=on)  # type: ignore[arg-type]
+        assert done.cause == "erasure" and done.why == (
+            "it learned from rows of 1 person erased since: trained anew from `embedded`, not from its weights"
+        )
+    child, cause = started.recipes.pop()
+    assert cause == "erasure" and child.champion is not None and not child.champion.from_weights
+    assert child.model == "embedded" and child.head_phase.epochs == 3
+    store = ArtifactStore(session.workspace, session.ledger)
+    specs = {spec.name: spec for spec in flow_of(child, store).specs}
+    model = session.ledger.resolve("m", "1").digest
+    assert specs["base"].kind == "base" and not specs["base"].held and not specs["train"].held
+    # Its rows and its answers are held as ever.
+    assert specs["champion"].held["model"] == model and specs["extend"].held["before"]
+    assert not specs["extend"].config.needs_new  # type: ignore[attr-defined]
+    assert [name for name, spec in specs.items() if model in spec.held.values()] == ["champion"]
+    # Asked to forget next to nothing; to be better than what has to go, it is not.
+    gate = child.for_evaluate().gate
+    assert gate == {"f1_macro": GateRule(better_than=("majority",)), "forgetting": GateRule(at_most=0.02)}
+
+
+def test_a_timer_trains_anew_once_for_each_erasure(session: Session, tmp_path: Path, started: Started) -> None:
+    released(session, tmp_path, recipe(tmp_path))
+    first = erased(session, 1)
+    retrain.retrain(session, "m", on="labels")
+    child, cause = started.recipes[0]
+    session.ledger.start_run("child", "m", "classify", "y")
+    note_champion(session, child, "child", cause)
+    session.ledger.end_run("child", "failed")
+    assert retrain.retrain(session, "m", on="labels").why.endswith("not from its weights")  # it may do better now
+    session.ledger.end_run("child", "denied", verdict="not shown", model_digest="ab" * 32)
+    quiet = retrain.retrain(session, "m", on="labels")
+    assert quiet.why == (
+        "it learned from rows of 1 person erased since; the run `child` trained it anew and ended denied"
+    )
+    assert quiet.cause == "erasure" and len(started.recipes) == 2
+    assert retrain.retrain(session, "m").why.endswith("not from its weights")  # by hand, always
+    assert erased(session, 1) != first
+    assert "2 people" in retrain.retrain(session, "m", on="drift").why and len(started.recipes) == 4
+
+
+def test_a_base_that_is_stale_too_is_no_way_out(session: Session, tmp_path: Path, started: Started) -> None:
+    released(session, tmp_path, recipe(tmp_path), "production")
+    released(session, tmp_path, recipe(tmp_path, model="m@1"), "production")
+    erased(session, 1)
+    erased(session, 2)
+    with pytest.raises(RecipeError, match="erased people as well") as caught:
+        retrain.retrain(session, "m")
+    assert caught.value.seen == "model: m@1" and "--set model=" in str(caught.value.next)
+    assert retrain.retrain(session, "m", overrides=["model=embedded"]).cause == "erasure"
+    assert [child.model for child, _ in started.recipes] == ["embedded"]
 
 
 @pytest.mark.parametrize(

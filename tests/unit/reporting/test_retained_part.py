@@ -77,6 +77,18 @@ def test_both_models_on_old_and_new_rows(tmp_path: Path) -> None:
     assert "top_up &lt;b&gt;failed&lt;/b&gt;" in page and "<b>failed" not in page
 
 
+def test_one_that_does_not_go_on_from_the_champion_says_so(tmp_path: Path) -> None:
+    view = challenger(tmp_path)
+    known = {**(view.retraining or {}), "cause": "erasure", "starts_from": "base"}
+    part = retained_of(replace(view, retraining=known, base={**view.base, "name": "tiny <b>"}))
+    assert part is not None
+    assert part.lead == (
+        "This model is to take the place of desk@3, the champion, made by the run desk-1120-0901-ab12: trained anew "
+        "from the base tiny <b>, and not from the champion's weights. "
+        "Rows that the champion had learned from were erased."
+    )
+
+
 def test_what_could_not_be_measured_and_what_left(tmp_path: Path) -> None:
     view = challenger(tmp_path, num_new=0, withdrawn=12, without=["letters"], gone_labels=["limit"], new_labels=[])
     part = retained_of(replace(view, retraining=None))

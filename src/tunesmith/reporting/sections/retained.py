@@ -76,6 +76,9 @@ def _lead(view: RunView) -> str:
         return "This model goes on from the model in production, the champion, and is measured against it."
     made_by = f", made by the run {known['parent']}" if known["parent"] else ""
     cause = CAUSES.get(known["cause"], known["cause"])
+    if known.get("starts_from") == "base":
+        anew = f"trained anew from the base {view.base.get('name', '')}, and not from the champion's weights"
+        return f"This model is to take the place of {known['champion']}, the champion{made_by}: {anew}. {cause}"
     return f"This model goes on from {known['champion']}, the champion{made_by}. {cause}"
 
 
