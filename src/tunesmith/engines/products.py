@@ -48,7 +48,8 @@ class Product(nn.Module):
 
 
 def _is_known(dtype: torch.dtype) -> bool:
-    if not torch._C.has_mkldnn or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+    has_kernels: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not has_kernels or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False
     if dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
