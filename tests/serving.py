@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.actor import Actor, Role
-from tunesmith.core.errors import StoreError
+from tunesmith.core.errors import LedgerDown, StoreError
 from tunesmith.engines.batching import BatchOptions
 from tunesmith.lifecycle.deployment import Deployment, Deployments, IsStale, Observer, Served
 from tunesmith.lifecycle.model import Prediction
@@ -103,11 +103,7 @@ class FakeKeys:
     def find(self, key: str) -> Caller | None:
         self.num_asked += 1
         if key == "key-down":
-            from sqlalchemy.exc import OperationalError
-
-            raise StoreError("the ledger sqlite:///secret/place cannot be used") from OperationalError(
-                "", {}, Exception()
-            )
+            raise LedgerDown("the ledger sqlite:///secret/place cannot be used")
         _, project, *rest = [*key.split("-"), ""]
         roles: dict[str, Role] = {one: one for one in ("viewer", "engineer", "approver", "admin")}  # type: ignore[misc]
         if not key.startswith("key-") or project not in self.projects:

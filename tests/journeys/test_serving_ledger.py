@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +21,8 @@ from tests.postgres import PASSWORD, PostgresServer
 from tests.serving import ROOT, started
 
 from tunesmith.lifecycle.session import open_session
-from tunesmith.store import erasures, observations
+from tunesmith.store import audit, erasures, observations
+from tunesmith.store.verify_audit import verify
 
 TEXTS = tiny.sentences(12)[0]
 
@@ -149,15 +152,9 @@ def test_a_served_model_says_that_it_learned_from_somebody_who_is_gone(tmp_path:
         assert running.stop() == 0
 
 
-def test_postgresql_that_stops_turns_readiness_red_and_loses_no_accepted_prediction(
-    postgres: PostgresServer,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    url = f"postgresql+psycopg://tester:{quote(PASSWORD, safe='')}@/postgres?host={postgres.folder}"
-    monkeypatch.setenv("TUNESMITH_LEDGER", url)
-    home = made(tmp_path)
-    with started(command(home, "desk@production", "--port", "0"), tmp_path) as running:
+def outage(home: Path, folder: Path, stop: Callable[[], object], start: Callable[[], object], secret: str) -> None:
+    """A ledger goes and comes back under a server: the one rule, whatever the ledger is kept in."""
+    with started(command(home, "desk@production", "--port", "0"), folder) as running:
         key = owner(home)
 
         def ready() -> bool:
@@ -171,27 +168,68 @@ def test_postgresql_that_stops_turns_readiness_red_and_loses_no_accepted_predict
                 ids.append(response.json()["predictions"][0]["id"])
             return response.status_code
 
+        def tell(id: str) -> httpx.Response:
+            body = {"id": id, "label": "card"}
+            return httpx.post(f"{running.url}/v1/feedback", json=body, headers=key, timeout=40)
+
         assert ready() and [predict(text) for text in TEXTS[:3]] == [200] * 3
-        postgres.stop()
+        assert tell(ids[0]).status_code == 200
+        stop()
+        # What would be acknowledged is refused from the first moment on.
+        at_once = tell(ids[0])
         # A key that counted lately still does; what is answered now waits for the ledger.
         statuses = [predict(text) for text in TEXTS[3:6]]
         assert set(statuses) <= {200, 503}
         assert wait_for(lambda: not ready(), 10) < 2
         assert httpx.get(f"{running.url}/healthz").status_code == 200
         wait_for(lambda: predict("later") == 503, 10)
-        told = httpx.post(f"{running.url}/v1/feedback", json={"id": ids[0], "label": "card"}, headers=key, timeout=15)
-        assert told.status_code == 503 and told.headers["retry-after"]
-        assert told.json()["error"]["what"] == "the ledger is out of reach" and told.json()["error"]["next"]
-        assert "postgres" not in told.text and PASSWORD not in told.text
-        postgres.start()
+        for told in (at_once, tell(ids[0])):
+            assert told.status_code == 503 and told.headers["retry-after"]
+            assert told.json()["error"]["what"] == "the ledger is out of reach" and told.json()["error"]["next"]
+            assert secret not in told.text and str(home) not in told.text
+        start()
         wait_for(ready, 20)
         wait_for(lambda: predict("back") == 200, 10)
         begun = time.monotonic()
-        for id in ids:
-            body = {"id": id, "label": "card"}
-            assert httpx.post(f"{running.url}/v1/feedback", json=body, headers=key, timeout=40).status_code == 200
+        assert {tell(id).status_code for id in ids} == {200}
         assert time.monotonic() - begun < 60
         assert running.stop() == 0
     with open_session(home) as session:
         kept = [observations.find(session.ledger.engine, session.ledger.project, id) for id in ids]
+        words = len(audit.entries(session.ledger.engine, session.ledger.project, action="feedback"))
+        assert verify(session.ledger.engine, session.ledger.project).is_whole
     assert None not in kept and len(kept) >= 4
+    assert words == len(ids) + 1, "each that was acknowledged, and none that was refused"
+
+
+def test_postgresql_that_stops_turns_readiness_red_and_loses_no_accepted_prediction(
+    postgres: PostgresServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = f"postgresql+psycopg://tester:{quote(PASSWORD, safe='')}@/postgres?host={postgres.folder}"
+    monkeypatch.setenv("TUNESMITH_LEDGER", url)
+    outage(made(tmp_path), tmp_path, postgres.stop, postgres.start, PASSWORD)
+
+
+def test_a_ledger_file_that_is_moved_away_is_a_ledger_that_is_down(tmp_path: Path) -> None:
+    home = made(tmp_path)
+    away = home / "away.db"
+
+    def stop() -> None:
+        (home / "ledger.db").rename(away)
+
+    def start() -> None:
+        # Meanwhile the command line makes no empty ledger there, and says what to do.
+        for words in (["monitor", "desk@production"], ["models"], ["users", "list"], ["audit", "verify"]):
+            given = [sys.executable, "-m", "tunesmith.cli.main", *words, "--home", str(home), "--json"]
+            done = subprocess.run(given, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 1, done.stdout + done.stderr
+            told = json.loads(done.stdout)
+            assert "ledger of the project `default` is gone" in told["what"] and "TUNESMITH_LEDGER" in told["next"]
+        assert not (home / "ledger.db").exists()
+        away.rename(home / "ledger.db")
+
+    outage(home, tmp_path, stop, start, "away.db")
+    log = (tmp_path / "server.log").read_text(encoding="utf-8")
+    assert str(home / "ledger.db") in log and "put it back" in log, "whoever runs the server reads which file"

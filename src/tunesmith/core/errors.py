@@ -57,6 +57,10 @@ class StoreError(TunesmithError):
     """The workspace or the ledger is damaged, locked or out of reach."""
 
 
+class LedgerDown(StoreError):
+    """The ledger cannot be asked now: the same may work once it is back."""
+
+
 class StepError(TunesmithError):
     """A step failed, or its process died."""
 
@@ -85,6 +89,7 @@ _KINDS: dict[str, type[TunesmithError]] = {
         DataError,
         ModelError,
         StoreError,
+        LedgerDown,
         StepError,
         Denied,
         Unauthenticated,

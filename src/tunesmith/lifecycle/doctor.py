@@ -106,7 +106,7 @@ def workspace(root: Path) -> Check:
     except OSError as error:
         way_out = f"make {here} writable, or name another workspace in {HOME_VARIABLE} or --home"
         return Check("workspace", "problem", f"{here} cannot be written: {error.strerror}", way_out)
-    if os.environ.get(LEDGER_VARIABLE) or (root / "ledger.db").exists():
+    if os.environ.get(LEDGER_VARIABLE) or (root / "ledger.db").exists() or Workspace(root).traces:
         return _ledger(root)
     return Check("workspace", "ok", f"{root} (new)")
 
@@ -171,7 +171,7 @@ def _ledger(root: Path) -> Check:
     from tunesmith.store.ledger import Ledger
 
     try:
-        with Ledger.open(Workspace(root).ledger_url) as ledger:
+        with Ledger.open(Workspace(root).ledger_url, traces=Workspace(root).traces) as ledger:
             num_models, place = len(ledger.models()), ledger.engine.url.render_as_string(hide_password=True)
     except TunesmithError as error:
         return Check("workspace", "problem", error.what, error.next or "bring the workspace back from a backup")

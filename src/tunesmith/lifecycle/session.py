@@ -47,10 +47,11 @@ def open_session(
 ) -> Iterator[Session]:
     """A session on the workspace at ``home`` (``TUNESMITH_HOME``, or ``./.tunesmith``), closed in the end.
 
-    Raises: Unauthenticated where ``TUNESMITH_KEY`` holds a key that does not count.
+    Raises: StoreError where the project has a history and the ledger is gone, Unauthenticated where ``TUNESMITH_KEY`` holds a key that does not count.
     """
     workspace = Workspace.open(home, project)
-    with Ledger.open(workspace.ledger_url, project, Custody.of(workspace.root)) as ledger:
+    custody = Custody.of(workspace.root)
+    with Ledger.open(workspace.ledger_url, project, custody, traces=workspace.traces) as ledger:
         key = os.environ.get(KEY_VARIABLE)
         actor = access.authenticate(ledger.engine, project, key) if key else local_owner()
         yield Session(workspace, ledger, listener or _silence, cancel or threading.Event(), actor)

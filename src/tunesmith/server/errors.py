@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from tunesmith.core.errors import (
     DataError,
     Denied,
     Interrupted,
+    LedgerDown,
     RecipeError,
     StoreError,
     TunesmithError,
@@ -73,7 +72,7 @@ def answer_of(error: BaseException) -> ErrorAnswer:
     if isinstance(error, RecipeError | DataError):
         return ErrorAnswer(422, _body(error), "invalid")
     if isinstance(error, StoreError):
-        if is_out_of_reach(error):
+        if isinstance(error, LedgerDown):
             # Not its own words: they name hosts and paths.
             told = StoreError("the ledger is out of reach", next="ask again; GET /readyz tells when it is back")
             return ErrorAnswer(503, _body(told), "ledger down", {"Retry-After": "2"})
@@ -87,11 +86,6 @@ def is_unforeseen(error: BaseException) -> bool:
     return not isinstance(
         error, Refused | QueueFull | Closed | Interrupted | Denied | RecipeError | DataError | StoreError
     )
-
-
-def is_out_of_reach(error: StoreError) -> bool:
-    """Whether the database failed, rather than did not know what was asked for."""
-    return isinstance(error.__cause__, SQLAlchemyError)
 
 
 def _unforeseen(error: BaseException) -> ErrorAnswer:

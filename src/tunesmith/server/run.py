@@ -274,7 +274,6 @@ class _Reach:
     def __init__(self, sessions: Mapping[str, Session], forget: Callable[[], None] = lambda: None) -> None:
         self._sessions, self._forget = sessions, forget
         self._erased: dict[str, tuple[str, ...]] = {}
-        self._files = {project: _inode(session) for project, session in sessions.items()}
 
     def check(self) -> None:
         """Ask each ledger for its project.
@@ -282,11 +281,6 @@ class _Reach:
         Raises: StoreError where one is out of reach.
         """
         for project, session in self._sessions.items():
-            inode = _inode(session)
-            if inode != self._files[project]:
-                # Another file lies there: connections that are open still read the old one.
-                session.ledger.engine.dispose()
-                self._files[project] = inode
             with reading(session.ledger.engine) as connection:
                 if connection.execute(select(PROJECTS.c.id).where(PROJECTS.c.id == project)).scalar() is None:
                     raise StoreError("the ledger has lost the project", seen=project)
@@ -294,13 +288,3 @@ class _Reach:
             if self._erased.setdefault(project, erased) != erased:
                 self._erased[project] = erased
                 self._forget()
-
-
-def _inode(session: Session) -> int | None:
-    url = session.ledger.engine.url
-    if url.get_backend_name() != "sqlite" or not url.database:
-        return None
-    try:
-        return Path(url.database).stat().st_ino
-    except OSError as error:
-        raise StoreError("the ledger's file is gone", seen=url.database) from error

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError, StatementError
 
-from tunesmith.core.errors import StoreError
+from tunesmith.core.errors import LedgerDown, StoreError
+from tunesmith.store.ledger_file import LedgerFile, file_of, path_of
 from tunesmith.store.tables import HEAD
 
 BUSY_TIMEOUT_S = 30
@@ -28,6 +29,8 @@ def connect(url: str) -> Engine:
         if parsed.get_backend_name() == "sqlite":
             engine = create_engine(parsed, json_serializer=_dumps, connect_args={"timeout": BUSY_TIMEOUT_S})
             event.listen(engine, "connect", _prepare_sqlite)
+            if path := path_of(parsed):
+                LedgerFile(path).watch(engine)
             event.listen(engine, "begin", _begin_sqlite)
             return engine
         return create_engine(parsed, json_serializer=_dumps, pool_pre_ping=True)
@@ -49,17 +52,30 @@ def _dumps(value: Any) -> str:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees one state of the ledger."""
+    """A connection that sees one state of the ledger.
+
+    Raises: LedgerDown where the ledger cannot be asked.
+    """
     with told(engine), engine.begin() as connection:
+        if file := file_of(engine):
+            file.check(connection.info)
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: all of it, or nothing; what ``after_commit`` was given is done once it is durable."""
+    """A transaction that writes: all of it, or nothing; what ``after_commit`` was given is done once it is durable.
+
+    Raises: LedgerDown where the ledger cannot be asked, or was taken away meanwhile: then nothing counts as written.
+    """
     later: dict[str, Callable[[], None]] = {}
+    file = file_of(engine)
     with told(engine), engine.execution_options(**{_WRITES: True, _LATER: later}).begin() as connection:
+        if file:
+            file.check(info := connection.info)
         yield connection
+    if file:
+        file.check(info)
     for work in later.values():
         work()
 
@@ -75,6 +91,15 @@ def after_commit(connection: Connection, name: str, work: Callable[[], None]) ->
     is_first = name not in later
     later[name] = work
     return is_first
+
+
+def is_blank(engine: Engine) -> bool:
+    """Whether no ledger was ever made there; a file that is not there stays so."""
+    file = file_of(engine)
+    if file and file.is_blank:
+        return True
+    with reading(engine) as connection:
+        return _version(connection) is None
 
 
 def upgrade(engine: Engine) -> None:
@@ -148,6 +173,6 @@ def told(engine: Engine) -> Iterator[None]:
             way_out = "bring the ledger back from a backup; the blobs beside it are not affected"
         else:
             way_out = "check that the database is up, writable and has space, then run the same command again"
-        raise StoreError(f"the ledger {place} cannot be used", seen=cause, next=way_out) from error
+        raise LedgerDown(f"the ledger {place} cannot be used", seen=cause, next=way_out) from error
     except SQLAlchemyError as error:
-        raise StoreError("the ledger cannot be used", seen=error, next="check that the database is up") from error
+        raise LedgerDown("the ledger cannot be used", seen=error, next="check that the database is up") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -42,17 +43,25 @@ class Ledger:
         self.project = slug(project, "project name")
 
     @classmethod
-    def open(cls, url: str, project: str = "default", custody: Custody | None = None) -> Ledger:
+    def open(
+        cls, url: str, project: str = "default", custody: Custody | None = None, *, traces: Path | None = None
+    ) -> Ledger:
         """The ledger at a SQLAlchemy URL, its tables made or brought up to date.
 
         ``custody``: the key and the anchors of its audit chain; without, nothing that is audited can be done.
+        ``traces``: what shows that the project has a history (`Workspace.traces`); it is never begun anew beside that.
+        Raises: StoreError where there are traces and the ledger does not know the project.
         """
         ledger = cls(database.connect(url), project)
         if custody is not None:
             audit.keep_with(ledger.engine, custody)
+        if traces is not None and database.is_blank(ledger.engine):
+            raise ledger._lost(traces)
         database.upgrade(ledger.engine)
         with ledger._reads() as connection:
             is_known = connection.execute(select(PROJECTS.c.id).where(PROJECTS.c.id == project)).scalar() is not None
+        if not is_known and traces is not None:
+            raise ledger._lost(traces)
         if not is_known:
             with ledger._writes() as connection:
                 _insert_new(connection, PROJECTS, {"id": project, "created": _now()})
@@ -318,6 +327,15 @@ class Ledger:
         for column, value in values.items():
             where = where & (table.c[column] == value)
         return where
+
+    def _lost(self, traces: Path) -> StoreError:
+        self.close()
+        return StoreError(
+            f"the ledger of the project `{self.project}` is gone: nobody begins another beside its history",
+            seen=f"{self.engine.url.render_as_string(hide_password=True)} does not know it, and {traces} is there",
+            next="bring the ledger back from where it was moved or from a backup, or name it in TUNESMITH_LEDGER if it "
+            "is elsewhere; to begin anew, name another workspace in --home or TUNESMITH_HOME",
+        )
 
     def _no_run(self, connection: Connection, run_id: str) -> StoreError:
         known = connection.execute(select(RUNS.c.id).where(self._is(RUNS)).order_by(RUNS.c.sequence.desc())).scalars()

@@ -71,6 +71,13 @@ class Workspace:
         """The project's folder."""
         return confined(self.root, "projects", self.project)
 
+    @property
+    def traces(self) -> Path | None:
+        """Something of the project that nobody but a ledger can tell the meaning of; None where it is new."""
+        anchor = confined(self.folder, "audit.anchor")
+        kept = (path for folder in (self._blobs, self._steps) if folder.is_dir() for path in folder.iterdir())
+        return anchor if anchor.exists() else next(kept, None)
+
     @cached_property
     def blobs(self) -> Blobs:
         """The project's payloads."""
