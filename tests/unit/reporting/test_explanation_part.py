@@ -75,6 +75,39 @@ def test_words_are_shaded_by_their_share(tmp_path: Path) -> None:
     assert "1 row stayed above 5" in part.notes[1]
 
 
+def test_of_numbers_the_farthest_and_the_nearest_are_shown_and_how_many_there_are(tmp_path: Path) -> None:
+    view = explained_view(tmp_path)
+    [row, *_] = pl.read_parquet(tmp_path / "attributions.parquet").to_dicts()
+    told = {"r1": (3.5, 3.0), "r2": (9.0, 3.0), "r3": (3.1, 3.0), "r4": (3.0, 3.0), "r5": (5.5, 2.0), "r6": (1.0, 3.0)}
+    more = {"r7": (7.0, 3.0), "r8": (0.4, 4.0)}
+    rows = [
+        {**row, "row_id": name, "target": "", "probability": None, "predicted": f"{given:.4g}", "true": f"{true:.4g}"}
+        | {"is_off": abs(given - true) >= 1}
+        for name, (given, true) in (told | more).items()
+    ]
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(tmp_path / "attributions.parquet")
+    part = explanation_of(replace(view, task="regress"))
+    assert part is not None
+    assert [one.predicted for one in part.wrong] == ["9", "7", "0.4", "5.5"]
+    assert [one.predicted for one in part.right] == ["3", "3.1", "3.5"]
+    assert (part.wrong_title, part.right_title) == (
+        "Far off, the farthest first: 4 of 5",
+        "Near the truth, the nearest first",
+    )
+    several = pl.DataFrame(rows).with_columns(true=pl.lit("3, 100"), predicted=pl.lit("3, 100"), is_off=pl.lit(False))
+    several[4, "predicted"], several[4, "true"], several[4, "is_off"] = "3.5, 100", "3, 100", True
+    several[5, "predicted"], several[5, "true"], several[5, "is_off"] = "3, 101", "4, 200", True
+    several.write_parquet(tmp_path / "attributions.parquet")
+    part = explanation_of(replace(view, task="regress"))
+    assert part is not None
+    assert [one.predicted for one in part.wrong] == ["3, 101", "3.5, 100"]
+
+
+def test_the_report_leads_to_its_explanations(tmp_path: Path) -> None:
+    assert '<a href="#explanation">' in render(explained_view(tmp_path))
+    assert "#explanation" not in render(classify_view(tmp_path / "without"))
+
+
 def test_it_says_whether_the_colours_can_be_believed(tmp_path: Path) -> None:
     good, vain = tmp_path / "good", tmp_path / "vain"
     believed = explanation_of(explained_view(good))

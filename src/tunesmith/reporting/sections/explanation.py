@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from markupsafe import Markup
 
@@ -94,7 +95,9 @@ class Explanation:
     lead: str
     notes: tuple[str, ...]
     wrong: tuple[ExplainedRow, ...]
+    wrong_title: str
     right: tuple[ExplainedRow, ...]
+    right_title: str
     curves: tuple[CurveRow, ...]
     curve_words: str
     deletion: Markup | None
@@ -114,16 +117,22 @@ def explanation_of(view: RunView) -> Explanation | None:
     rows = pl.read_parquet(folder / "attributions.parquet").filter(pl.col("method") == first)
     near = pl.read_parquet(folder / "neighbours.parquet").filter(pl.col("rank") <= MAX_ROWS)
     pushed = pl.read_parquet(folder / "influences.parquet").filter(pl.col("rank") <= MAX_ROWS)
-    surest = rows.sort("probability", "row_id", descending=[True, False], nulls_last=True)
-    wrong = surest.filter("is_off").head(MAX_WRONG)
-    right = surest.filter(~pl.col("is_off")).unique("target", keep="first", maintain_order=True).head(MAX_RIGHT)
+    wrong, right = _worst_and_best(rows, view.task)
+    num_off, is_number = int(rows["is_off"].sum()), view.task == "regress"
+    off, on = (
+        ("Far off, the farthest first", "Near the truth, the nearest first")
+        if is_number
+        else ("Wrong answers, the surest first", "Right answers, the surest of each label")
+    )
     words, num_more = _top_words(folder, first)
     deletion, insertion = _charts(facts["curves"])
     return Explanation(
         lead=_lead(facts, first),
         notes=tuple(_notes(facts)),
         wrong=tuple(_row(one, near, pushed) for one in wrong.iter_rows(named=True)),
+        wrong_title=_heading(off, wrong.height, num_off),
         right=tuple(_row(one, near, pushed) for one in right.iter_rows(named=True)),
+        right_title=_heading(on, right.height, rows.height - num_off),
         curves=tuple(_curve_rows(facts["curves"])),
         curve_words=_curve_words(facts["curves"]),
         deletion=deletion,
@@ -133,6 +142,34 @@ def explanation_of(view: RunView) -> Explanation | None:
         suspects=tuple(_suspects(folder)),
         suspect_words=_suspect_words(facts),
     )
+
+
+def _worst_and_best(rows: pl.DataFrame, task: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows that are shown of those that are off and of those that are not: the surest, or of numbers the farthest
+    and the nearest."""
+    if task == "regress":
+        far = rows.with_columns(distance=pl.Series(_distances(rows), dtype=pl.Float64))
+        wrong = far.filter("is_off").sort("distance", "row_id", descending=[True, False])
+        return wrong.head(MAX_WRONG), far.filter(~pl.col("is_off")).sort("distance", "row_id").head(MAX_RIGHT)
+    surest = rows.sort("probability", "row_id", descending=[True, False], nulls_last=True)
+    right = surest.filter(~pl.col("is_off")).unique("target", keep="first", maintain_order=True)
+    return surest.filter("is_off").head(MAX_WRONG), right.head(MAX_RIGHT)
+
+
+def _distances(rows: pl.DataFrame) -> list[float]:
+    """How far each answer is off the truth, over several targets the mean, each in its own spread among the rows."""
+    told_NC, true_NC = (
+        np.array([[float(one) for one in words.split(", ")] for words in rows[name].to_list()]).reshape(rows.height, -1)
+        for name in ("predicted", "true")
+    )
+    spread_C = true_NC.std(0) if rows.height else np.ones(true_NC.shape[1])
+    far_N: list[float] = (np.abs(told_NC - true_NC) / np.where(spread_C > 0, spread_C, 1.0)).mean(1).tolist()
+    return far_N
+
+
+def _heading(words: str, shown: int, there_are: int) -> str:
+    """A heading that says how many rows there are besides those that are shown."""
+    return words if shown == there_are else f"{words}: {wording.count(shown)} of {wording.count(there_are)}"
 
 
 def _lead(facts: Mapping[str, Any], first: str) -> str:
