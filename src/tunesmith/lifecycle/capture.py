@@ -34,7 +34,7 @@ from tunesmith.recipe.load import load
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.store import observations
-from tunesmith.store.observations import Observation, Outcome, Served
+from tunesmith.store.observations import Observation, Outcome, Served, Word
 from tunesmith.store.records import ModelVersion
 
 log = logging.getLogger(__name__)
@@ -224,9 +224,18 @@ def capture_of(session: Session, version: ModelVersion, sample: float | None = N
     return Capture(session, version.name, version.version, recipe_of(session, version), sample)
 
 
-def feedback(session: Session, id: str, truth: Any, key_id: str | None = None, actor: Actor | None = None) -> int:
+def feedback(
+    session: Session,
+    id: str,
+    truth: Any,
+    key_id: str | None = None,
+    actor: Actor | None = None,
+    *,
+    add: Callable[[Word], int] | None = None,
+) -> int:
     """Keep the true answer to a captured prediction, and return how many words on it there are now; the latest counts.
 
+    ``add`` puts it on record instead of a transaction of its own: a server's threads share theirs.
     Raises: StoreError for an id that no captured prediction has, RecipeError for a label the model does not know
     (unless `monitor.feedback.new_labels`) or a truth of another kind than the model answers with.
     """
@@ -243,9 +252,10 @@ def feedback(session: Session, id: str, truth: Any, key_id: str | None = None, a
     facts = session.ledger.artifact(version.digest).facts
     new_labels = monitor_of(recipe_of(session, version)).feedback.new_labels
     told = _checked(truth, facts, f"{found.name}@{found.version}", is_new_allowed=new_labels)
-    return observations.add_feedback(
-        engine, project, id, told, actor=actor or session.actor, key_id=key_id or (actor or session.actor).key_id
-    )
+    who = actor or session.actor
+    if add is not None:
+        return add(Word(id, told, who, key_id or who.key_id))
+    return observations.add_feedback(engine, project, id, told, actor=who, key_id=key_id or who.key_id)
 
 
 def is_sampled(id: str, share: float, seed: int) -> bool:
@@ -359,7 +369,9 @@ def _checked(truth: Any, facts: Mapping[str, Any], model: str, *, is_new_allowed
         )
     told = check[task]()
     if told is None:
-        allowed = {"classify": "one label", "tag": "a list of labels", "regress": "a number for each target"}
+        targets = ", ".join(facts.get("targets") or ())
+        numbers = f"`value`: a number for each of {targets}" if targets else "`value`: one number"
+        allowed = {"classify": "`label`: one label", "tag": "`labels`: a list of labels", "regress": numbers}
         raise RecipeError(f"`{model}` answers in another form", seen=_shown(truth), allowed=allowed[task])
     labels = list(facts.get("labels") or ())
     strange = (

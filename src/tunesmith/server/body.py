@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
+from tunesmith.server.complaints import invalid
 from tunesmith.server.errors import Refused, shown
 from tunesmith.server.limits import Limits
 
@@ -39,7 +37,7 @@ async def read_message(request: Request, kind: type[Kind], limits: Limits) -> Ki
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        raise _invalid(kind, error.errors(include_url=False)) from error
+        raise invalid(kind, error.errors(include_url=False)) from error
 
 
 def _check_type(request: Request) -> None:
@@ -133,33 +131,3 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise Refused(400, f"`{name}` is no JSON", reason="not json", seen=name, allowed="a number, or null")
-
-
-def _invalid(kind: type[Message], errors: Sequence[ErrorDetails]) -> Refused:
-    first = errors[0]
-    place = place_of(first["loc"])
-    more = "" if len(errors) == 1 else f" (and {len(errors) - 1} more)"
-    if first["type"] == "extra_forbidden":
-        known = list(kind.model_fields)
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
-        return Refused(
-            422,
-            f"the key `{shown(place)}` is not known{more}",
-            reason="invalid",
-            seen=place,
-            allowed=", ".join(known),
-            next=f"did you mean `{near[0]}`?" if near else None,
-        )
-    if first["type"] == "missing":
-        return Refused(422, f"`{place}` is missing{more}", reason="invalid", allowed=", ".join(kind.model_fields))
-    seen = repr(first["input"])
-    said = str(first.get("ctx", {}).get("error", first["msg"]))
-    return Refused(422, f"`{shown(place)}`: {said}{more}", reason="invalid", seen=seen)
-
-
-def place_of(location: Sequence[int | str]) -> str:
-    """``texts[3]`` of a location in a message; ``body`` of the message itself."""
-    place = ""
-    for part in location:
-        place += f"[{part}]" if isinstance(part, int) else f"{'.' if place else ''}{part}"
-    return place or "body"

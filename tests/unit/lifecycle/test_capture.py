@@ -181,6 +181,25 @@ def test_what_a_later_release_of_the_same_model_says_of_watching_it_counts(
 
 
 @pytest.mark.parametrize(
+    ("facts", "truth", "allowed"),
+    [
+        ({"task": "classify"}, ["card"], "`label`: one label"),
+        ({"task": "tag"}, 3.0, "`labels`: a list of labels"),
+        ({"task": "regress"}, "high", "`value`: one number"),
+        ({"task": "regress", "targets": {"v": {}, "a": {}}}, 1.0, "`value`: a number for each of v, a"),
+    ],
+)
+def test_a_truth_of_another_form_is_told_what_form_it_takes(
+    session: Session, tmp_path: Path, facts: dict[str, Any], truth: Any, allowed: str
+) -> None:
+    [id] = capture_of(session, released(session, recipe(tmp_path), **facts)).record(["t"], [said()], 1.0)
+    assert id is not None
+    with pytest.raises(RecipeError) as raised:
+        feedback(session, id, truth)
+    assert raised.value.allowed == allowed
+
+
+@pytest.mark.parametrize(
     ("facts", "truth", "told"),
     [
         ({"task": "tag"}, ["refund", "card", "card"], ["card", "refund"]),

@@ -233,9 +233,21 @@ def test_a_role_without_the_right_is_refused(ask: Asked, monkeypatch: pytest.Mon
         (b'{"texts": "a\\ud800"}', 422, "texts[0]"),
         (b'{"texts": "a", "model": "desk@produktion"}', 404, "did you mean `desk@production`?"),
         (b'{"texts": "a", "model": 3}', 422, "`model`"),
+        (b'{"text": "a"}', 422, "did you mean `texts`?"),
+        (b'{"texts": []}', 422, "is too short [] at least 1"),
+        (b'{"texts": 5}', 422, "has another form than asked for 5 a text or a list of texts"),
+        (b'{"texts": "a", "model": 3}', 422, "3 a text or null"),
+        (
+            b'{"texts": "a", "subjects": [3]}',
+            422,
+            "`subjects[0]` has another form than asked for 3 a list of texts or null",
+        ),
+        (b'["a"]', 422, "an object with texts, model, attribution, subjects"),
     ],
 )
-def test_a_wrong_body_is_refused_with_its_place(ask: Asked, content: bytes, status: int, words: str) -> None:
+def test_a_wrong_body_is_refused_with_its_place_and_what_would_be_right(
+    ask: Asked, content: bytes, status: int, words: str
+) -> None:
     response = ask.raw(content)
     assert response.status_code == status, response.text
     assert words in " ".join(str(one) for one in what(response).values())
@@ -441,7 +453,8 @@ def test_feedback_takes_one_kind_of_truth(ask: Asked) -> None:
     for wrong in ({"id": "one-3"}, {"id": "one-3", "label": "a", "value": 1}, {"label": "a"}, {"id": "", "label": "a"}):
         assert tell(wrong).status_code == 422
     raw = ask("POST", "/v1/feedback", content=b'{"id": "one-3", "value": 1e999}', headers={**KEY, **JSON})
-    assert raw.status_code == 422 and "value" in what(raw)["what"]
+    assert raw.status_code == 422 and what(raw)["what"] == "`value` has another form than asked for"
+    assert what(raw)["allowed"] == "a number, an object of numbers or null"
 
 
 def test_readiness_follows_the_ledger_and_the_end(ask: Asked) -> None:
