@@ -1,6 +1,6 @@
 """A run killed with ``kill -9`` at random moments and resumed ends with the metrics of a run that was never killed.
 
-CI kills 5 times; ``TUNESMITH_KILLS=30 make journeys`` is the long form.
+CI kills twice, or until a kill struck a run on record; ``TUNESMITH_KILLS=30 make journeys`` is the long form.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tests.tiny import sentences, write_encoder
 
 from tunesmith.lifecycle.session import open_session
 
-KILLS = int(os.environ.get("TUNESMITH_KILLS", "5"))
+KILLS = int(os.environ.get("TUNESMITH_KILLS", "2"))
 LONGEST_S = 120.0
 
 
-@pytest.mark.timeout(100 + 60 * KILLS)
+@pytest.mark.timeout(200 + 60 * KILLS)
 def test_a_run_killed_at_random_moments_ends_like_one_never_killed(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     started = time.monotonic()
@@ -33,12 +33,13 @@ def test_a_run_killed_at_random_moments_ends_like_one_never_killed(tmp_path: Pat
 
     chance = random.Random(20261121)
     kills, resumed, round_number = 0, 0, 0
-    while kills < KILLS:
+    # On a busy machine the first kills may all strike a process that has not begun its run: what is proven is the rest.
+    while kills < KILLS or resumed == 0:
         round_number += 1
         home = tmp_path / f"home-{round_number}"
         words = ["run", str(recipe)]
         while True:
-            if kills < KILLS and killed(words, home, chance.uniform(0.05, whole_s)):
+            if (kills < KILLS or resumed == 0) and killed(words, home, chance.uniform(0.05, whole_s)):
                 kills += 1
                 check_store(home)
                 run_id = newest_run(home)

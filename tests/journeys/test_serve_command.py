@@ -9,7 +9,8 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ import pytest
 from tests import tiny
 from tests.serving import ROOT, started
 
+from tunesmith.cli.main import main
 from tunesmith.core.artifact import Artifact, MadeBy
 from tunesmith.lifecycle.model import open_head
 from tunesmith.lifecycle.session import Session, open_session
@@ -139,26 +141,52 @@ def test_an_alias_is_followed_and_a_ledger_that_is_away_turns_readiness_red(home
         wait_for(ready, 10)
         assert version() == "desk@1"
         assert running.stop() == 0
+    log = (tmp_path / "server.log").read_text(encoding="utf-8")
+    assert "Z INFO desk@1: 100% of the answers are captured; texts are not kept: the recipe" in log
+    assert "Z INFO desk@production is version 2 now" in log and "Z ERROR the ledger is out of reach" in log
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "told"),
-    [
-        (["dsk@production"], 1, "did you mean `desk`?"),
-        (["desk@productionn"], 1, "production"),
-        (["run:abc"], 2, "released"),
-        (["desk@1", "--host", "0.0.0.0", "--port", "0", "--project", "fresh"], 2, "needs keys"),
-        (["desk@1", "--host", "203.0.113.7", "--port", "0"], 1, "--host"),
-        (["desk@1", "--port", "taken"], 1, "another --port"),
-    ],
-)
-def test_what_cannot_be_served_says_why(home: Path, words: list[str], code: int, told: str) -> None:
+REFUSALS = [
+    (["dsk@production"], 1, "did you mean `desk`?"),
+    (["desk@productionn"], 1, "production"),
+    (["run:abc"], 2, "released"),
+    (["desk@1", "--host", "0.0.0.0", "--port", "0", "--project", "fresh"], 2, "needs keys"),
+    (["desk@1", "--host", "203.0.113.7", "--port", "0"], 1, "--host"),
+    (["desk@1", "--port", "taken"], 1, "another --port"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "told"), REFUSALS)
+def test_what_cannot_be_served_says_why(
+    home: Path, words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with taken_port() as port:
+        capsys.readouterr()
+        found = main([port if one == "taken" else one for one in command(home, *words)[3:]])
+    assert found == code
+    said = capsys.readouterr()
+    check_refusal(said.out, said.err, told)
+
+
+@pytest.mark.parametrize(("words", "code", "told"), [REFUSALS[2], REFUSALS[5]])
+def test_what_cannot_be_served_ends_a_process(home: Path, words: list[str], code: int, told: str) -> None:
+    with taken_port() as port:
+        given = [port if one == "taken" else one for one in words]
+        done = subprocess.run(command(home, *given), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    check_refusal(done.stdout, done.stderr, told)
+
+
+@contextmanager
+def taken_port() -> Iterator[str]:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        given = [str(other.getsockname()[1]) if one == "taken" else one for one in words]
-        done = subprocess.run(command(home, *given), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    error = json.loads(done.stdout)
+        yield str(other.getsockname()[1])
+
+
+def check_refusal(out: str, err: str, told: str) -> None:
+    """An error on stdout as JSON says so, and nothing breaks."""
+    error = json.loads(out)
     assert told in " ".join(str(error[part]) for part in ("what", "seen", "allowed", "next"))
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in err
