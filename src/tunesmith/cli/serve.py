@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -53,8 +58,27 @@ def serve(
 
     limits = Limits(requests_per_s=rate, burst=max(1, round(2 * rate)))
     options = ServeOptions(host=host, port=port, limits=limits, precision=precision)
-    serve(models, options, announce=lambda started: _announce(screen, started), **screen.where)
+    with _logged(logging.WARNING if screen.is_quiet else logging.INFO):
+        serve(models, options, announce=lambda started: _announce(screen, started), **screen.where)
     screen.say("every accepted request was answered; stopped", "")
+
+
+@contextmanager
+def _logged(level: int) -> Iterator[None]:
+    """Let what the server says while it runs go to stderr, a line each with its time: whoever runs it keeps that."""
+    lines = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    lines.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(lines)
+    log = logging.getLogger("tunesmith")
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 def _announce(screen: Screen, started: Started) -> None:
