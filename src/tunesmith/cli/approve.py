@@ -31,4 +31,6 @@ def approve(
         words = Text.assemble("released ", (f"{made.model}, version {made.version}", "bold"), f" {how}, by {made.by}")
     alone = [Text("nobody but you could have looked at it: the audit says so", "yellow")] if made.is_alone else []
     report = [Text(f"report   {made.report}")] if made.report else []
-    screen.result(made.to_dict(), words, *alone, *report)
+    use = screen.command("predict", str(made.model), "yours.csv", "--out", "answers.csv")
+    onward = [] if refuse else [Text.assemble("next     ", (use, "bold"))]
+    screen.result(made.to_dict(), words, *alone, *report, *onward)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from tunesmith.store.verify_audit import Verified
 
 FAILED = 1
+MOST_CHARS = 300
+DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b")
+"""Digests are told by their first letters: `--json` has them whole."""
 COLUMNS = ("at, UTC", "who", "did", "to", "details")
 What = Annotated[
     Literal["list", "verify", "anchor"],
@@ -47,7 +51,8 @@ def _list(screen: Screen, rows: int, target: str | None) -> None:
     shown = table("entry", *COLUMNS, words=COLUMNS)
     for one in found:
         at = f"{one.at:%Y-%m-%d %H:%M:%S}"
-        shown.add_row(str(one.sequence), at, one.actor, one.action, one.target, figures.shown(one.details, 120))
+        details = DIGEST.sub(r"\1…", one.details)
+        shown.add_row(str(one.sequence), at, one.actor, one.action, one.target, figures.shown(details, MOST_CHARS))
     screen.result([one.to_dict() for one in found], shown if found else Text("nothing is recorded yet"))
 
 

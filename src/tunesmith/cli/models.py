@@ -20,6 +20,7 @@ from tunesmith.core.tasks import is_language
 if TYPE_CHECKING:
     from tunesmith.lifecycle.model_card import ModelCard
 
+COLUMNS = ("aliases", "verdict", "measured on its test rows", "run", "created, UTC")
 What = Annotated[
     Literal["list", "show", "suggest"],
     typer.Argument(
@@ -59,7 +60,7 @@ def _list(screen: Screen) -> None:
     from tunesmith import api
 
     found = api.models(**screen.where)
-    shown = table("model", "version", "aliases", "verdict", "measured on its test rows", "run", "created")
+    shown = table("model", "version", *COLUMNS, words=COLUMNS)
     for one in found:
         score = {"value": one.value, "low": one.low, "high": one.high}
         measured = "–" if one.value is None else f"{one.metric} {figures.interval(score)}"

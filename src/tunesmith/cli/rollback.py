@@ -29,4 +29,5 @@ def rollback(
 
     made = api.rollback(model, reason, to, **screen.where)
     words = Text.assemble((f"{made.name}@{made.alias}", "bold"), f" stands on version {made.version}, was {made.was}")
-    screen.result(made.to_dict(), words)
+    forth = screen.command("rollback", f"{made.name}@{made.alias}", "--to", str(made.was), "--reason", "TEXT")
+    screen.result(made.to_dict(), words, Text.assemble("undo     ", (forth, "bold")))

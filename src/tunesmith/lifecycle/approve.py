@@ -130,6 +130,7 @@ def rollback(session: Session, reference: str, reason: str, to: int | None = Non
             raise RecipeError(
                 f"`{reference}` has no version before this one",
                 seen=f"version {stands.version} is the first that the alias stood on",
+                allowed=f"--to {' or '.join(map(str, stood))}" if stood else None,
                 next=f"`tunesmith models` lists the versions of `{name}`",
             )
         # Its bytes must still be there, and be what they were: an erasure may have taken them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from tunesmith import api
 from tunesmith.cli.main import main
 from tunesmith.core.errors import DataError, Denied, Interrupted, RecipeError, StepError, TunesmithError
+from tunesmith.lifecycle.approve import Decided, RolledBack
 from tunesmith.lifecycle.doctor import Check
 from tunesmith.lifecycle.run import RunResult
+from tunesmith.store.audit import Entry
 
 SCORE = {"value": 0.9, "low": 0.8, "high": 0.95}
 COMPARISON = {
@@ -155,6 +158,32 @@ def test_a_denied_release_says_why_and_exits_3(answer: Any, capsys: pytest.Captu
     answer("resume", result("denied", "worse", "run:intents-1"))
     assert main(["resume", "intents-1", "--json"]) == 3
     assert json.loads(capsys.readouterr().out)["status"] == "denied"
+
+
+def test_a_decision_comes_with_what_to_do_next(answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    answer("rollback", RolledBack("desk", "production", version=1, was=2, by="bo", reason="complaints"))
+    assert main(["rollback", "desk@production", "--reason", "complaints", "--project", "east"]) == 0
+    shown = capsys.readouterr().out
+    assert "stands on version 1, was 2" in shown
+    assert "tunesmith rollback desk@production --to 2 --reason TEXT --project east" in shown
+    how: dict[str, Any] = {"kind": "exception", "by": "bo", "reason": "pilot", "is_alone": False, "report": None}
+    answer("approve", Decided("r-1", "done", "approved", model="desk@production", version=2, **how))
+    assert main(["approve", "r-1", "--reason", "pilot"]) == 0
+    assert "tunesmith predict desk@production yours.csv --out answers.csv" in capsys.readouterr().out
+    answer("approve", Decided("r-1", "denied", "refused", model=None, version=None, **how))
+    assert main(["approve", "r-1", "--reason", "pilot", "--refuse"]) == 0
+    assert "predict" not in capsys.readouterr().out
+
+
+def test_the_audit_tells_reasons_whole_and_digests_short(answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    details = f'{{"kind":"exception","model":"{"39feeef0d359" * 5}","reason":"asked for, ticket 4711"}}'
+    at = datetime(2026, 11, 21, 21, 47, 41, tzinfo=UTC)
+    answer("audit_entries", [Entry(20, at, "bo", "approve", "r-1", details, "0" * 64, "1" * 64)])
+    assert main(["audit"]) == 0
+    shown = capsys.readouterr().out
+    assert "39feeef0d359…" in shown and "39feeef0d35939" not in shown
+    assert "ticket 4711" in shown
+    assert "UTC" in shown
 
 
 def test_train_is_run_until_evaluate(answer: Any) -> None:

@@ -172,8 +172,9 @@ def test_rolling_back_goes_back_one_by_one(session: Session) -> None:
     made = decisions.rollback(session, "desk@production", "complaints")
     assert (made.version, made.was) == (2, 3)
     assert decisions.rollback(session, "desk@production", "more").version == 1
-    with pytest.raises(RecipeError, match="no version before"):
+    with pytest.raises(RecipeError, match="no version before") as last:
         decisions.rollback(session, "desk@production", "even more")
+    assert last.value.allowed == "--to 2 or 3"
     assert session.ledger.resolve("desk", "production").version == 1
     # A run of the same model does not undo what somebody decided, be it resumed or new; only they do.
     again = ran(session, "r3", "three", passed=True)
