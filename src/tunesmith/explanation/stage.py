@@ -20,7 +20,7 @@ from tunesmith.explanation.given_labels import Answered, answered_rows
 from tunesmith.explanation.top_words import top_words
 from tunesmith.explanation.training_rows import TrainingRows
 
-PROGRESS_ROWS = 16
+PROGRESS_ROWS = 4
 """Rows explained between two reports of progress."""
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MOST_TEXTS = 200
 """Texts of a file that are explained: an explanation costs as much as a hundred answers."""
-TOGETHER = 8
+TOGETHER = 4
 """Texts explained between two reports of progress."""
 
 

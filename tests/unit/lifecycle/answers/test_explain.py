@@ -37,7 +37,9 @@ def test_it_tells_how_far_it_is_before_the_model_is_open_and_after_each_part(ses
     assert [(one["done"], one["total"], one["note"]) for one in told] == [
         (0, 20, "opening the model"),
         (0, 20, "occlusion"),
+        (4, 20, "occlusion"),
         (8, 20, "occlusion"),
+        (12, 20, "occlusion"),
         (16, 20, "occlusion"),
         (20, 20, "occlusion"),
     ]
@@ -55,4 +57,4 @@ def test_it_stops_between_two_parts(session: Session) -> None:
     watched = Session(session.workspace, session.ledger, listen, session.cancel)
     with pytest.raises(Interrupted, match="nothing was explained"):
         explaining.explain(watched, "rule@1", ["text"] * 40, "occlusion")
-    assert [one["done"] for one in told] == [0, 0, 8]
+    assert [one["done"] for one in told] == [0, 0, 4]
