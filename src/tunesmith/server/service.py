@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ from tunesmith.server.errors import Refused, is_unforeseen
 from tunesmith.server.instruments import Instruments
 from tunesmith.server.limits import Limits, OpenRequests, Rate
 
+WRITERS = 32
+"""Threads that wait for the disk: as many words may share a transaction."""
 Truth = str | list[str] | float | dict[str, float]
 Feedback = Callable[[str, Actor, str, Truth], None]
 """Keeps the truth (last) on a prediction's id (third), of a project and actor; raises for what is not known."""
@@ -39,6 +42,8 @@ class Service:
     checks: Checks = lambda project: ()
     cache: AnswerCache[Answered] = field(default_factory=AnswerCache)
     instruments: Instruments = field(default_factory=Instruments)
+    writers: Executor = field(default_factory=lambda: ThreadPoolExecutor(WRITERS, "feedback"))
+    """Threads that keep feedback: not those that look up keys, which must not wait for a ledger that hangs."""
     is_draining: bool = False
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from tunesmith.core.actor import Actor
@@ -14,6 +15,8 @@ from tunesmith.lifecycle.model import Model
 from tunesmith.lifecycle.session import Session
 from tunesmith.server.errors import Refused
 from tunesmith.server.service import Feedback, Truth
+from tunesmith.store import observations
+from tunesmith.store.group_commit import GroupCommit
 from tunesmith.store.records import ModelVersion
 
 
@@ -23,11 +26,15 @@ def observer(session: Session, version: ModelVersion) -> Observer:
 
 
 def feedback_of(sessions: Mapping[str, Session], deployments: Deployments) -> Feedback:
-    """Keeps true answers in the ledger of the project whose key told them."""
+    """Keeps true answers in the ledger of the project whose key told them; those told at once in one transaction."""
+    add = {
+        project: GroupCommit(partial(observations.add_words, session.ledger.engine, session.ledger.project))
+        for project, session in sessions.items()
+    }
 
     def keep(project: str, actor: Actor, id: str, truth: Truth) -> None:
         try:
-            capture.feedback(sessions[project], id, truth, actor.key_id, actor)
+            capture.feedback(sessions[project], id, truth, actor.key_id, actor, add=add[project])
         except StoreError as error:
             if deployments.problem is None:
                 raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Engine, Select, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tunesmith.core.actor import Actor
@@ -39,6 +40,16 @@ class Observation:
     truth: Any = None
     """The latest feedback; read with the observation, never written with it."""
     has_truth: bool = False
+
+
+@dataclass(frozen=True)
+class Word:
+    """What proved true of an observation, and who said so."""
+
+    observation_id: str
+    truth: Any
+    actor: Actor | str
+    key_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -150,23 +161,41 @@ def add_feedback(
 ) -> int:
     """Record what proved true of an observation, and return how many words on it there are now; the latest counts.
 
-    The audit chain names who said so, and of which prediction, never what. Raises: StoreError where no such observation
-    is on record.
+    Raises: StoreError where no such observation is on record.
     """
-    where = (OBSERVATIONS.c.project_id == project) & (OBSERVATIONS.c.id == observation_id)
-    same = (FEEDBACK.c.project_id == project) & (FEEDBACK.c.observation_id == observation_id)
+    [num] = add_words(engine, project, [Word(observation_id, truth, actor, key_id)])
+    if isinstance(num, StoreError):
+        raise num
+    return num
+
+
+def add_words(engine: Engine, project: str, words: Sequence[Word]) -> list[int | StoreError]:
+    """Record what proved true of observations, in one transaction and in the order it was said.
+
+    Of each: how many words on its observation there are now, the latest counts; or why it was not recorded, where no
+    such observation is on record. The audit chain names who said so, and of which prediction, never what.
+    """
+    results: list[int | StoreError] = []
+    rows: list[dict[str, Any]] = []
+    acts: list[audit.Act] = []
     with writing(engine) as connection:
         audit.lock(connection, project)
-        found = connection.execute(select(OBSERVATIONS.c.name, OBSERVATIONS.c.version).where(where)).one_or_none()
-        if found is None:
-            raise unknown(observation_id)
+        found, counts = _spoken_of(connection, project, sorted({one.observation_id for one in words}))
         at = datetime.now(UTC)
-        values = {"project_id": project, "observation_id": observation_id, "truth": truth, "at": at, "key_id": key_id}
-        connection.execute(insert(FEEDBACK).values(values))
-        num = int(connection.execute(select(func.count()).select_from(FEEDBACK).where(same)).scalar_one())
-        details = {"model": f"{found.name}@{found.version}", "words": num}
-        audit.append(connection, project, actor, "feedback", observation_id, details)
-        return num
+        for one in words:
+            id = one.observation_id
+            if id not in found:
+                results.append(unknown(id))
+                continue
+            counts[id] += 1
+            results.append(counts[id])
+            values = {"project_id": project, "observation_id": id, "truth": one.truth, "at": at, "key_id": one.key_id}
+            rows.append(values)
+            acts.append(audit.Act(one.actor, "feedback", id, {"model": found[id], "words": counts[id]}))
+        if rows:
+            connection.execute(insert(FEEDBACK), rows)
+            audit.append_many(connection, project, acts)
+    return results
 
 
 def served(
@@ -179,6 +208,21 @@ def served(
     with reading(engine) as connection:
         rows = connection.execute(select(SERVED).where(where).order_by(SERVED.c.minute, SERVED.c.outcome)).all()
     return [Served(row.name, row.version, row.minute, row.outcome, row.requests, row.latency_ms_sum) for row in rows]
+
+
+def _spoken_of(connection: Connection, project: str, ids: Sequence[str]) -> tuple[dict[str, str], Counter[str]]:
+    """Which model each observation is of, and how many words there are on it."""
+    found: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for start in range(0, len(ids), CHUNK_ROWS):
+        part = ids[start : start + CHUNK_ROWS]
+        where = (OBSERVATIONS.c.project_id == project) & OBSERVATIONS.c.id.in_(part)
+        query = select(OBSERVATIONS.c.id, OBSERVATIONS.c.name, OBSERVATIONS.c.version).where(where)
+        found.update((row.id, f"{row.name}@{row.version}") for row in connection.execute(query))
+        on = FEEDBACK.c.observation_id
+        said = select(on, func.count()).where(FEEDBACK.c.project_id == project, on.in_(part)).group_by(on)
+        counts.update({row[0]: row[1] for row in connection.execute(said)})
+    return found, counts
 
 
 def unknown(observation_id: str) -> StoreError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from tunesmith.core.errors import StoreError
 from tunesmith.store import audit, observations
 from tunesmith.store.anchors import Custody
 from tunesmith.store.ledger import Ledger
-from tunesmith.store.observations import Observation, Served
+from tunesmith.store.observations import Observation, Served, Word
+from tunesmith.store.verify_audit import verify
 
 AT = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SERVER = os.environ.get("TUNESMITH_TEST_LEDGER")
@@ -75,6 +77,28 @@ def test_the_latest_word_counts(ledger: Ledger) -> None:
     entries = audit.entries(ledger.engine, ledger.project)
     assert [(one.action, one.target) for one in entries] == [("feedback", "a"), ("feedback", "a")]
     assert not any("y" in one.details for one in entries if one.details.count('"y"'))
+
+
+def test_words_said_at_once_are_one_transaction_and_each_gets_its_own_answer(ledger: Ledger) -> None:
+    observations.add(ledger.engine, ledger.project, [observation("a"), observation("b", version=2)])
+    observations.add_feedback(ledger.engine, ledger.project, "a", "first", actor="local:me")
+    said = [("a", "x"), ("zzz", "x"), ("b", "y"), ("a", ["z"])]
+    words = [Word(id, truth, f"local:{place}", f"key{place}") for place, (id, truth) in enumerate(said)]
+    first, unknown, second, third = observations.add_words(ledger.engine, ledger.project, words)
+    assert (first, second, third) == (2, 1, 3)
+    assert isinstance(unknown, StoreError) and unknown.seen == "zzz"
+    truths = {one.id: one.truth for one in observations.read(ledger.engine, ledger.project, "m")}
+    assert truths == {"a": ["z"], "b": "y"}
+    entries = audit.entries(ledger.engine, ledger.project)[1:]
+    told = [(one.actor, one.target, json.loads(one.details)) for one in entries]
+    assert told == [
+        ("local:0", "a", {"model": "m@1", "words": 2}),
+        ("local:2", "b", {"model": "m@2", "words": 1}),
+        ("local:3", "a", {"model": "m@1", "words": 3}),
+    ]
+    [refused] = observations.add_words(ledger.engine, ledger.project, [Word("no", 1, "local:me")])
+    assert isinstance(refused, StoreError)
+    assert len(audit.entries(ledger.engine, ledger.project)) == 4 and verify(ledger.engine, ledger.project).is_whole
 
 
 def test_counts_of_requests_add_up(ledger: Ledger) -> None:

@@ -30,7 +30,8 @@ async def feedback(request: Request) -> FeedbackAnswer:
     """Keep the true answer on a prediction; the latest word counts."""
     service, caller = service_of(request), caller_of(request)
     told = await read_message(request, FeedbackRequest, service.limits)
-    await asyncio.to_thread(service.feedback, caller.project, caller.actor, told.id, _truth(told))
+    given = caller.project, caller.actor, told.id, _truth(told)
+    await asyncio.get_running_loop().run_in_executor(service.writers, service.feedback, *given)
     return FeedbackAnswer(id=told.id, kept=True)
 
 
