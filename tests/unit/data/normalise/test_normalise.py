@@ -135,12 +135,14 @@ def test_dates_out_of_range() -> None:
     ]  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.dates(dt.date(1970, 1, 1), dt.date(2068, 12, 31)))
-def test_a_written_date_is_read_back(day: dt.date) -> None:
+def test_a_written_date_is_read_back() -> None:
+    """Every day that two digits of a year can mean."""
     forms = ["%Y-%m-%d", "%d %B %Y", "%B %d, %Y", "%d.%m.%Y", "%d/%m/%y", "%Y%m%d", "%a, %d %b %Y"]
-    values: list[str | None] = [day.strftime(form) for form in forms]
-    assert after(values, DateConfig(day_first=True)) == [day.isoformat()] * len(forms)
+    first, last = dt.date(1970, 1, 1), dt.date(2068, 12, 31)
+    days = [first + dt.timedelta(number) for number in range((last - first).days + 1)]
+    for form in forms:
+        values: list[str | None] = [day.strftime(form) for day in days]
+        assert after(values, DateConfig(day_first=True)) == [day.isoformat() for day in days], form
 
 
 def test_times_of_day() -> None:
