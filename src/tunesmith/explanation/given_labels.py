@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.explanation.attribution import Floats
+from tunesmith.explanation.attribution import Floats, target_places
 from tunesmith.explanation.influence import targets_of
 from tunesmith.models.manifest import ModelManifest
 
@@ -57,6 +57,20 @@ def answered_rows(manifest: ModelManifest, values_NC: Floats, labels: Sequence[A
     names = [manifest.labels[at] for at in values_NC.argmax(1)]
     is_wrong = [one != other for one, other in zip(names, labels, strict=True)]
     return Answered(names, [str(one) for one in labels], is_wrong, targets_of(manifest, names), true_NC)
+
+
+def explained_places(manifest: ModelManifest, values_NC: Floats, answers: Answered) -> list[int]:
+    """The output that is explained of each row: the likeliest label or the first target, and where one label of
+    several is wrong, that one: the likeliest of those that were given, else of those that were missed."""
+    found = target_places(manifest, values_NC)
+    if manifest.task != "tag":
+        return found
+    for row, wrong_C in enumerate(answers.given_NC - answers.true_NC):
+        for mistaken_C in (wrong_C > 0, wrong_C < 0):
+            if mistaken_C.any():
+                found[row] = int(np.where(mistaken_C, values_NC[row], -1.0).argmax())
+                break
+    return found
 
 
 def label_text(label: Any) -> str:

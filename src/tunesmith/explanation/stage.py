@@ -12,11 +12,11 @@ import polars as pl
 
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.engines.transformers import TransformersEngine
-from tunesmith.explanation.attribution import Attribution, Floats, target_places
+from tunesmith.explanation.attribution import Attribution, Floats
 from tunesmith.explanation.config import ExplainStageConfig, Method
 from tunesmith.explanation.curves import curve_facts, row_curves
 from tunesmith.explanation.explainer import Explainer
-from tunesmith.explanation.given_labels import Answered, answered_rows
+from tunesmith.explanation.given_labels import Answered, answered_rows, explained_places
 from tunesmith.explanation.top_words import top_words
 from tunesmith.explanation.training_rows import TrainingRows
 
@@ -98,7 +98,7 @@ class Explain:
         values_NC = explainer.predict(test["text"].to_list())
         manifest = explainer.manifest
         answers = answered_rows(manifest, values_NC, test["label"].to_list())
-        return _Chosen(test, values_NC, target_places(manifest, values_NC) if test.height else [], answers)
+        return _Chosen(test, values_NC, explained_places(manifest, values_NC, answers) if test.height else [], answers)
 
     def _attributions(
         self, chosen: _Chosen, explainer: Explainer, context: StepContext

@@ -12,7 +12,7 @@ import torch
 from tunesmith.core.errors import Interrupted
 from tunesmith.explanation.attribution import Attribution, Floats
 from tunesmith.explanation.curves import PLACES, area, curve_facts, row_curves
-from tunesmith.explanation.given_labels import answered_rows
+from tunesmith.explanation.given_labels import answered_rows, explained_places
 from tunesmith.explanation.influence import last_layer, pushes, self_influence, targets_of, wrong_direction
 from tunesmith.explanation.neighbours import disagreement, nearest
 from tunesmith.explanation.top_words import top_words
@@ -196,3 +196,20 @@ def test_wrong_labels_stand_out_on_a_model_that_can_be_read() -> None:
     places, _ = nearest(features, features, 5, range(80))
     off = disagreement("classify", labels, range(80), places)
     assert min(off[row] for row in flipped) > np.mean([off[row] for row in range(80) if row not in flipped])
+
+
+def test_of_several_labels_the_wrong_one_is_explained() -> None:
+    manifest = ModelManifest(
+        task="tag",
+        labels=("a", "b", "c"),
+        base=BaseReference(name="tiny", digest="0"),
+        trainable="head",
+        network=NetworkShape(pooling="mean", hidden=2),
+        length=LengthPolicy(max_tokens=8),
+    )
+    values = np.array([[0.99, 0.6, 0.1], [0.99, 0.6, 0.7], [0.99, 0.4, 0.1], [0.99, 0.1, 0.2], [0.99, 0.8, 0.1]])
+    labels = [["a"], ["a"], ["a", "b"], ["a"], ["a", "b", "unheard of"]]
+    answers = answered_rows(manifest, values, labels)
+    assert answers.is_off == [True, True, True, False, True]
+    # b was given; c more surely than b; b was missed; nothing is wrong; only a label that no model could give.
+    assert explained_places(manifest, values, answers) == [1, 2, 1, 0, 0]

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 from tests.unit.reporting.report_views import classify_view
 
+from tunesmith.reporting.page import environment
 from tunesmith.reporting.report import render
 from tunesmith.reporting.sections.explanation import explanation_of
 from tunesmith.reporting.view import RunView
@@ -101,6 +102,13 @@ def test_of_numbers_the_farthest_and_the_nearest_are_shown_and_how_many_there_ar
     part = explanation_of(replace(view, task="regress"))
     assert part is not None
     assert [one.predicted for one in part.wrong] == ["3, 101", "3.5, 100"]
+
+
+def test_of_several_labels_it_says_which_one_is_meant(tmp_path: Path) -> None:
+    view = replace(explained_view(tmp_path), task="tag")
+    page = environment().get_template("explanation.html.j2").render(view=view, part=explanation_of(view))
+    assert "80 % sure" not in page
+    assert '<dt>Words explain</dt><dd>card<span class="sure">80 % likely</span></dd>' in page
 
 
 def test_the_report_leads_to_its_explanations(tmp_path: Path) -> None:

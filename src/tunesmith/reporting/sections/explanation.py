@@ -129,9 +129,9 @@ def explanation_of(view: RunView) -> Explanation | None:
     return Explanation(
         lead=_lead(facts, first),
         notes=tuple(_notes(facts)),
-        wrong=tuple(_row(one, near, pushed) for one in wrong.iter_rows(named=True)),
+        wrong=tuple(_row(one, view.task, near, pushed) for one in wrong.iter_rows(named=True)),
         wrong_title=_heading(off, wrong.height, num_off),
-        right=tuple(_row(one, near, pushed) for one in right.iter_rows(named=True)),
+        right=tuple(_row(one, view.task, near, pushed) for one in right.iter_rows(named=True)),
         right_title=_heading(on, right.height, rows.height - num_off),
         curves=tuple(_curve_rows(facts["curves"])),
         curve_words=_curve_words(facts["curves"]),
@@ -200,13 +200,13 @@ def _notes(facts: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _row(one: Mapping[str, Any], near: pl.DataFrame, pushed: pl.DataFrame) -> ExplainedRow:
+def _row(one: Mapping[str, Any], task: str, near: pl.DataFrame, pushed: pl.DataFrame) -> ExplainedRow:
     mine = pl.col("row_id") == one["row_id"]
     return ExplainedRow(
         pieces=tuple(_pieces(one)),
         true=one["true"],
         predicted=one["predicted"],
-        explains=one["target"] if one["target"] and one["target"] != one["predicted"] else "",
+        explains=one["target"] if one["target"] and (task == "tag" or one["target"] != one["predicted"]) else "",
         probability=one["probability"],
         is_off=one["is_off"],
         near=tuple(_near(row, f"{row['similarity']:.2f}") for row in near.filter(mine).iter_rows(named=True)),
