@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -78,7 +79,7 @@ def shown(found: Monitored) -> list[RenderableType]:
                 one["name"],
                 Text(one["verdict"], "bold red" if one["is_alert"] else "" if is_told else "yellow"),
                 figures.score(one["effect"]) if is_told else "",
-                f"{one['adjusted']:.4f}" if is_told else "",
+                figures.p_value(one["adjusted"]).removeprefix("p = ").removeprefix("p ") if is_told else "",
                 f"{one['num_window']:,}",
                 f"{one['num_reference']:,}",
             )
@@ -88,7 +89,7 @@ def shown(found: Monitored) -> list[RenderableType]:
         words = (
             f"{primary['metric']} {figures.interval(primary)} on {found.performance['rows']:,} rows with a true label"
         )
-        lines.append(Text(f"{words}, {figures.score(primary['test_value'])} at release: {primary['verdict']}"))
+        lines.append(Text(f"{words}, {figures.score(primary['test_value'])} at release: {_verdict(primary, found)}"))
     lines += [Text(figures.shown(note, 300), "yellow") for note in found.notes]
     lines += [Text(f"alert: {one['words']}", "bold red") for one in found.causes]
     if not found.causes:
@@ -96,4 +97,17 @@ def shown(found: Monitored) -> list[RenderableType]:
         lines.append(Text("no change shown" if told else "not enough rows to tell", "bold"))
     if found.webhook is not None and not found.webhook["is_taken"]:
         lines.append(Text(figures.shown(found.webhook["error"], 300), "yellow"))
-    return [*lines, Text(f"report: {found.report}", "dim")]
+    lines.append(Text(f"report: {found.report}", "dim"))
+    if found.causes:
+        name = found.model.partition("@")[0]
+        lines.append(Text(f"next: label some of what is asked now, then tunesmith retrain {name} --add FILE"))
+    return lines
+
+
+def _verdict(primary: Mapping[str, Any], found: Monitored) -> str:
+    """The verdict on the main score by itself, and what is left of it where all tests count together."""
+    together = next((one for one in found.tests if one["group"] == "performance"), None)
+    verdict = str(primary["verdict"])
+    if verdict == "worse" and together is not None and not together["is_alert"]:
+        return f"worse by itself; with all tests together {together['verdict']}"
+    return verdict

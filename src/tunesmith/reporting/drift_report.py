@@ -181,6 +181,8 @@ def _score_words(facts: Mapping[str, Any] | None) -> str:
     if told.get("rejected"):
         words.append(f"{count(told['rejected'])} more were rejected by the model, and are not in these scores.")
     words.append("Labels that people send back are rarely a fair draw: corrections come more often than praise.")
+    if told.get("scores"):
+        words.append("Each score is judged by itself here; whether to alert, by all tests together.")
     return " ".join(words)
 
 
