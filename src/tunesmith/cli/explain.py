@@ -38,7 +38,8 @@ def explain(
         typer.Option("--method", help="ig: integrated gradients. occlusion: the answer without each word."),
     ] = "ig",
     label: Annotated[
-        str | None, typer.Option("--label", help="What is explained. Default: the likeliest label.", show_default=False)
+        str | None,
+        typer.Option("--label", help="What is explained. Default: the likeliest label given.", show_default=False),
     ] = None,
     neighbours: Annotated[
         int, typer.Option("--neighbours", min=0, max=50, help="Training rows that are most like each text.")

@@ -75,7 +75,8 @@ def names_of(manifest: ModelManifest) -> tuple[str, ...]:
 
 
 def target_places(manifest: ModelManifest, values_NC: Floats, wanted: str | None = None) -> list[int]:
-    """The output that is explained of each text: the one asked for, else the likeliest label or the first target.
+    """The output that is explained of each text: the one asked for, else the likeliest label or the first target; of
+    several labels the likeliest of those that are given, where any is.
 
     Raises: RecipeError for a label or target that the model does not have.
     """
@@ -90,4 +91,8 @@ def target_places(manifest: ModelManifest, values_NC: Floats, wanted: str | None
         return [names.index(wanted)] * len(values_NC)
     if manifest.task == "regress":
         return [0] * len(values_NC)
+    if manifest.task == "tag":
+        # Each label has a threshold of its own: the likeliest of all may be one that is not given.
+        is_given_NC = values_NC >= np.array(manifest.decision.thresholds or [0.5] * len(manifest.labels))
+        values_NC = values_NC + is_given_NC
     return [int(place) for place in values_NC.argmax(1)]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tunesmith.core.errors import Interrupted
-from tunesmith.explanation.attribution import Attribution, Floats
+from tunesmith.explanation.attribution import Attribution, Floats, target_places
 from tunesmith.explanation.curves import PLACES, area, curve_facts, row_curves
 from tunesmith.explanation.given_labels import answered_rows, explained_places
 from tunesmith.explanation.influence import last_layer, pushes, self_influence, targets_of, wrong_direction
@@ -19,7 +19,7 @@ from tunesmith.explanation.top_words import top_words
 from tunesmith.explanation.words import Word, spans_of
 from tunesmith.models.head_shape import HeadShape
 from tunesmith.models.heads import Head
-from tunesmith.models.manifest import BaseReference, LengthPolicy, ModelManifest, NetworkShape
+from tunesmith.models.manifest import BaseReference, Decision, LengthPolicy, ModelManifest, NetworkShape
 
 
 def attribution(text: str, values: Sequence[float], target: str = "a", method: Any = "ig") -> Attribution:
@@ -211,5 +211,8 @@ def test_of_several_labels_the_wrong_one_is_explained() -> None:
     labels = [["a"], ["a"], ["a", "b"], ["a"], ["a", "b", "unheard of"]]
     answers = answered_rows(manifest, values, labels)
     assert answers.is_off == [True, True, True, False, True]
+    unequal = manifest.model_copy(update={"decision": Decision(thresholds=(0.995, 0.5, 0.05))})
+    assert target_places(unequal, values) == [1, 2, 2, 2, 1]  # a is the likeliest everywhere, and given nowhere
+    assert target_places(unequal, np.array([[0.9, 0.4, 0.01]])) == [0]
     # b was given; c more surely than b; b was missed; nothing is wrong; only a label that no model could give.
     assert explained_places(manifest, values, answers) == [1, 2, 1, 0, 0]
