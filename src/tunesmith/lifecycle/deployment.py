@@ -348,14 +348,7 @@ def _leave_a_core() -> None:
 
 def _quicken(session: Session, reference: str, model: Model, precision: Precision) -> None:
     """Let a model answer as fast as it can without other answers, and log what was tried."""
-    from tunesmith.engines.quick import quicken
-    from tunesmith.engines.transformers import TransformersEngine
-
-    if not isinstance(model.engine, TransformersEngine):
-        log.warning("%s stays as it was trained: %s", reference, type(model.engine).__name__)
-        return
-    quick, tried = quicken(model.engine, _probes(session, reference) if precision == "bfloat16" else None)
-    model.answer_by(quick)
+    tried = model.quicken(_probes(session, reference) if precision == "bfloat16" else None)
     if tried is None:
         return
     words = "answers in bfloat16" if tried.is_used else "stays in float32"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.engine import Answer, Engine, Request
@@ -18,6 +19,9 @@ from tunesmith.models.manifest import ModelManifest
 from tunesmith.models.manifests import read_manifest
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.texts.repair import repair_texts
+
+if TYPE_CHECKING:
+    from tunesmith.engines.precision import Reduced
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,18 @@ class Model:
         treated = texts if self._treatment is None else self._treatment.texts(texts)
         return repair_texts(treated, unicode=self._repair.unicode, whitespace=self._repair.whitespace)
 
-    def answer_by(self, engine: Engine) -> None:
-        """Answer by another engine of the same model from now on."""
-        self._engine = engine
+    def quicken(self, probes: Sequence[str] | None = None) -> Reduced | None:
+        """Answer without padding and by products laid out for this processor from now on: the same up to rounding.
+
+        ``probes`` are texts, as ``as_learned`` gives them, on which bfloat16 is tried; returned is what that showed.
+        """
+        from tunesmith.engines.quick import quicken
+        from tunesmith.engines.transformers import TransformersEngine
+
+        if not isinstance(self._engine, TransformersEngine):
+            return None
+        self._engine, tried = quicken(self._engine, probes)
+        return tried
 
     def close(self) -> None:
         """Free the model's memory."""

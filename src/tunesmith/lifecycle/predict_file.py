@@ -186,6 +186,8 @@ def predict_file(
     new = _Columns.beside(taken, model, is_all)
     added = [*new.names.values(), *([new.error] if num_refused else [])]
     before = _stamp(path)
+    if isinstance(model, Model):
+        model.quicken()
     with temporary_folder(out.absolute().parent) as folder:
         temp = folder / "answers"
         with reported("cannot write", out), temp.open("wb") as stream:
