@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,8 +17,9 @@ from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import DataError
 from tunesmith.core.stage import Facts, Given, StepContext
 from tunesmith.data import outside
+from tunesmith.data.corrections import Corrected, correct
 from tunesmith.data.dataset import LINEAGE
-from tunesmith.data.extend_config import ExtendConfig
+from tunesmith.data.extend_config import CORRECTIONS, ExtendConfig
 from tunesmith.data.extend_counts import Fates
 from tunesmith.data.extend_join import ASIDE, NEAR, WITHDRAWN, Joined, join
 from tunesmith.data.leakage import SPLIT
@@ -48,10 +50,13 @@ class Extend:
         """
         before, fresh, config = given["before"], given["splits"], self.config
         joined = join(before, fresh, config, context.seed)
+        told = _corrected(joined, fresh, given, config)
+        if told is not None:
+            joined = replace(joined, old=told.rows)
         rows = pl.concat([joined.old, joined.new], how="diagonal_relaxed")
         parts = {name: rows.filter(pl.col(SPLIT) == name, ~pl.col(ASIDE)) for name in SPLITS}
-        self._check(joined, parts)
-        extended = _extended(joined, config)
+        self._check(joined, parts, told)
+        extended = _extended(joined, config, told)
         if relabelled := extended["relabelled"]:
             context.warn(
                 f"{relabelled} rows have another label now than the champion learned: they keep the one it learned"
@@ -59,6 +64,10 @@ class Extend:
         folder = context.out / "splits"
         folder.mkdir(parents=True, exist_ok=True)
         _write(rows, parts, folder)
+        if told is not None:
+            told.write(folder)
+            if told.changed.height:
+                context.warn(f"{told.changed.height} old rows got another label: the one that people gave their text")
         new = joined.new.filter(~pl.col(ASIDE))
         new.select("row_id", pl.col(SPLIT).alias("split")).write_parquet(folder / NEW)
         facts = dict(fresh.facts) | learned(parts, config.task, config.targets)
@@ -73,8 +82,9 @@ class Extend:
         facts["extended"] = extended | {"new_labels": sorted(now - was), "gone_labels": sorted(was - now)}
         return {"splits": facts}
 
-    def _check(self, joined: Joined, parts: Mapping[SplitName, pl.DataFrame]) -> None:
-        if self.config.needs_new and joined.new.is_empty() and joined.gone.is_empty():
+    def _check(self, joined: Joined, parts: Mapping[SplitName, pl.DataFrame], told: Corrected | None) -> None:
+        is_same = told is None or told.changed.is_empty()
+        if self.config.needs_new and is_same and joined.new.is_empty() and joined.gone.is_empty():
             raise DataError(
                 "no row is new: the champion has learned from, or was measured on, every row that the sources hold",
                 seen=f"{joined.num_read} rows read, {joined.old.height} of the champion",
@@ -88,18 +98,32 @@ class Extend:
             )
 
 
-def _extended(joined: Joined, config: ExtendConfig) -> Facts:
+def _corrected(joined: Joined, fresh: Artifact, given: Given, config: ExtendConfig) -> Corrected | None:
+    """The champion's rows with what people said of them; None where nobody was asked."""
+    said = given.get(CORRECTIONS)
+    if said is None:
+        return None
+    names = config.targets if config.task == "regress" else ()
+    label = fresh.facts["outside"]["label"] if "outside" in fresh.facts else None
+    return correct(joined.old, pl.col(ASIDE), said, config.task, names, label)
+
+
+def _extended(joined: Joined, config: ExtendConfig, told: Corrected | None) -> Facts:
+    known = joined.known
+    if told is not None:
+        # Of these the label that the champion learned does not stay.
+        known = known.filter(~pl.col("because_of").is_in(told.changed["row_id"].implode()))
     return {
         "old": _by_split(joined.old),
         "new": _by_split(joined.new),
         "known": joined.known.height,
-        "relabelled": int(joined.known["is_other_label"].sum()),
+        "relabelled": int(known["is_other_label"].sum()),
         "near": joined.near.height,
         "withdrawn": joined.gone.height,
         "without": list(config.without),
         "moved_by_group": joined.num_moved,
         "drawn": joined.num_drawn,
-    }
+    } | ({} if told is None else told.facts())
 
 
 def _fates(fresh: Artifact, joined: Joined, rows: pl.DataFrame) -> Fates:

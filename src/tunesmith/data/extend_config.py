@@ -9,6 +9,9 @@ from pydantic import Field
 from tunesmith.core.config import Config
 from tunesmith.core.tasks import HeadTask
 
+CORRECTIONS = "corrections"
+"""What the dataset is called that says what the label of old rows is, where the stage is given one."""
+
 
 class ExtendConfig(Config):
     """How new rows join the rows that a champion was made with."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from tunesmith.core import digests, machine, wiring
 from tunesmith.core.errors import RecipeError
 from tunesmith.data.config import LabelledTextsConfig
+from tunesmith.data.extend_config import CORRECTIONS
 from tunesmith.data.labels.config import WithoutSuspectsConfig
 from tunesmith.explanation.config import INSTALL, VectorsConfig
 from tunesmith.lifecycle.base_step import add_base
@@ -44,7 +45,8 @@ def add_head_parts(recipe: Recipe, flow: Flow) -> None:
 
 
 def _prepare(recipe: Recipe, flow: Flow) -> None:
-    labelled = {name: one for name, one in flow.datasets.items() if name not in recipe.text_sources}
+    apart = {*recipe.text_sources, recipe.champion and recipe.champion.corrections}
+    labelled = {name: one for name, one in flow.datasets.items() if name not in apart}
     flow.add("prepare", "prepare", recipe.for_prepare(), labelled | flow.tables)
     flow.at |= {"splits": From("prepare", "splits"), "quality": From("prepare", "quality")}
 
@@ -54,7 +56,10 @@ def _extend(recipe: Recipe, flow: Flow) -> None:
     config = recipe.for_extend()
     if config is not None and recipe.champion is not None:
         before = find_champion(flow.store, recipe.champion.model, recipe.task).splits
-        flow.add("extend", "extend", config, flow.given("splits"), held={"before": before})
+        given = flow.given("splits")
+        if recipe.champion.corrections is not None:
+            given[CORRECTIONS] = flow.datasets[recipe.champion.corrections]
+        flow.add("extend", "extend", config, given, held={"before": before})
         flow.at["splits"] = From("extend", "splits")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunesmith.core.errors import Denied, RecipeError
 from tunesmith.lifecycle.champion import find_champion
 from tunesmith.lifecycle.session import Session
+from tunesmith.recipe.champion import CORRECTIONS, FEEDBACK
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.store import withdrawals
@@ -17,7 +18,13 @@ def withdrawn(ledger: Ledger, recipe: AnyRecipe) -> list[str]:
     """The sources of a recipe, joined tables included, that may no longer be used for their purpose."""
     against = withdrawals.read(ledger.engine, ledger.project)
     sources = [*recipe.data.sources, *(join.table for join in recipe.data.joins)]
-    return [one.name for one in sources if any(each.covers(one.name, one.purpose) for each in against)]
+    # What people said of old rows is what people said: who withdraws the one withdraws the other.
+    names = {CORRECTIONS: (CORRECTIONS, FEEDBACK)}
+    return [
+        one.name
+        for one in sources
+        if any(each.covers(name, one.purpose) for each in against for name in names.get(one.name, (one.name,)))
+    ]
 
 
 def carried(store: ArtifactStore, champion: str, recipe: Recipe) -> list[str]:

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import polars as pl
-
-from tunesmith.core import digests, wiring
+from tunesmith.core import wiring
+from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import RecipeError, StoreError
-from tunesmith.data.ingest import HASHED
 from tunesmith.lifecycle import anew, permission
 from tunesmith.lifecycle.capture import recipe_of
 from tunesmith.lifecycle.champion import find_champion
+from tunesmith.lifecycle.feedback_rows import Told, told_of
 from tunesmith.lifecycle.monitor import monitor
-from tunesmith.lifecycle.reports import same_text
 from tunesmith.lifecycle.run import RunResult, Until, start_run
 from tunesmith.lifecycle.session import Session
+from tunesmith.recipe.champion import CORRECTIONS, FEEDBACK
 from tunesmith.recipe.load import load
 from tunesmith.recipe.recipe import Recipe
-from tunesmith.store import observations
 from tunesmith.store.artifacts import ArtifactStore
-from tunesmith.store.files import make_folder, write_bytes
-from tunesmith.store.observations import Observation
 from tunesmith.store.records import ModelVersion
 from tunesmith.training.config import TrainConfig
 
 Cause = Literal["by hand", "drift", "labels", "erasure"]
-FEEDBACK = "feedback"
 ADDED = "added-"
-FOLDER = "retrain"
 KINDS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
 
 
@@ -47,6 +41,8 @@ class Retrained:
     """What called for it, or why nothing was done."""
     feedback: int
     """Rows with a true label that people gave."""
+    corrections: int
+    """Of these, those of a text that the champion has a row of."""
     without: tuple[str, ...]
     """Sources that may no longer be used."""
     result: RunResult | None
@@ -90,20 +86,21 @@ def retrain(
             seen=f"{name}: task {parent.task}",
             next=f"write `model: {name}` into the recipe, and `tunesmith run` it",
         )
-    told = _feedback(session, version.name)
     store = ArtifactStore(session.workspace, session.ledger)
+    without = tuple(
+        dict.fromkeys([*permission.withdrawn(session.ledger, parent), *permission.carried(store, name, parent)])
+    )
+    splits = store.load(find_champion(store, name, parent.task).splits)
+    told = told_of(session, version.name, parent, splits, without)
     erased = anew.stale_by(session, version)
     if erased:
         why, is_called = anew.call_of(session, version, erased, is_timer=on is not None)
     else:
-        why, is_called = _call(session, name, parent, _num_new(store, name, parent, told), on)
-    without = tuple(
-        dict.fromkeys([*permission.withdrawn(session.ledger, parent), *permission.carried(store, name, parent)])
-    )
+        why, is_called = _call(session, name, parent, told.num_unlearned, on)
     cause: Cause = "erasure" if erased else on or "by hand"
     if not is_called:
-        return Retrained(name, cause, why, len(told), without, None)
-    table = _child(session, store, version, parent, without, told, add)
+        return Retrained(name, cause, why, len(told), len(told.old), without, None)
+    table = _child(session, store, splits, version, parent, without, told, add)
     # The challenger takes the place of the model that it was measured against, not that of another.
     table["serve"]["alias"] = alias or parent.serve.alias
     if erased:
@@ -113,7 +110,7 @@ def retrain(
         why = f"{why}: {anew.words_of(recipe)}"
         anew.check_base(session, recipe)
     result = start_run(session, recipe, until, cause=cause)
-    return Retrained(name, cause, why, len(told), without, result)
+    return Retrained(name, cause, why, len(told), len(told.old), without, result)
 
 
 def _champion(session: Session, reference: str) -> tuple[ModelVersion, str | None]:
@@ -144,21 +141,20 @@ def _call(session: Session, name: str, recipe: Recipe, num_told: int, on: str | 
 def _child(
     session: Session,
     store: ArtifactStore,
+    splits: Artifact,
     version: ModelVersion,
     parent: Recipe,
     without: tuple[str, ...],
-    told: list[Observation],
+    told: Told,
     add: Sequence[Path],
 ) -> dict[str, Any]:
     """The recipe of the challenger, as JSON values."""
-    splits = find_champion(store, f"{version.name}@{version.version}", parent.task).splits
     table = parent.model_dump(mode="json")
     # Rows that were added once are among the champion's; their file may be gone.
-    before = [one for one in store.ledger.artifact(splits).facts["by_source"] if one.startswith(ADDED)]
-    dropped = {*without, *parent.text_sources, *before, FEEDBACK}
+    before = [one for one in splits.facts["by_source"] if one.startswith(ADDED)]
+    dropped = {*without, *parent.text_sources, *before, FEEDBACK, CORRECTIONS}
     sources = [one for one in table["data"]["sources"] if one["name"] not in dropped]
-    if told:
-        sources.append(_told_source(session, parent, told))
+    sources += told.sources(session, parent)
     sources += [_added(path, f"{ADDED}{number}", parent) for number, path in enumerate(add, _next(before))]
     if not sources:
         raise RecipeError("every source of this model was withdrawn", seen=", ".join(without), next="--add FILE")
@@ -166,6 +162,8 @@ def _child(
     table["train"] = _settings(store, version, parent)
     table["tune"] = None
     table["champion"] = {"model": f"{version.name}@{version.version}", "without": list(without)}
+    if told.old:
+        table["champion"]["corrections"] = CORRECTIONS
     return table
 
 
@@ -185,43 +183,6 @@ def _settings(store: ArtifactStore, version: ModelVersion, parent: Recipe) -> di
         return parent.head_phase.model_dump(mode="json")
     text = (store.load(settings).path / "settings.json").read_text(encoding="utf-8")
     return {key: value for key, value in json.loads(text)["train"].items() if key in TrainConfig.model_fields}
-
-
-def _feedback(session: Session, name: str) -> list[Observation]:
-    """What people said of the answers of any version, where the text was kept; the oldest first."""
-    found = observations.read(session.ledger.engine, session.ledger.project, name)
-    return [one for one in reversed(found) if one.has_truth and one.text]
-
-
-def _num_new(store: ArtifactStore, champion: str, recipe: Recipe, told: list[Observation]) -> int:
-    """How much of what people said the champion does not have yet: else the same words would call for ever."""
-    splits = store.load(find_champion(store, champion, recipe.task).splits)
-    files = [splits.path / f"{name}.parquet" for name in ("train", "validation", "test")]
-    known = {same_text(text) for file in files for text in pl.read_parquet(file, columns=["text"])["text"]}
-    return len({same_text(one.text) for one in told} - known)
-
-
-def _told_source(session: Session, recipe: Recipe, told: list[Observation]) -> dict[str, Any]:
-    """The rows that people labelled, as a file by its content: equal feedback is an equal source."""
-    rows = [_row(one, recipe) for one in told]
-    text = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
-    folder = make_folder(session.workspace.folder / FOLDER)
-    path = folder / f"{digests.of_bytes(text.encode())[:16]}.jsonl"
-    write_bytes(path, text.encode(), mode=0o600)
-    columns: dict[str, Any] = {"text": "text", "subject": "subject"}
-    columns |= {"label": list(recipe.label_columns)} if recipe.label_columns else {"label": "label"}
-    purpose = recipe.data.sources[0].purpose
-    return {"kind": "jsonl", "name": FEEDBACK, "path": str(path), "columns": columns, "purpose": purpose}
-
-
-def _row(one: Observation, recipe: Recipe) -> dict[str, Any]:
-    row: dict[str, Any] = {"text": one.text, "subject": None if one.subject is None else f"{HASHED}{one.subject}"}
-    if not recipe.label_columns:
-        return row | {"label": json.dumps(one.truth, ensure_ascii=False) if recipe.task == "tag" else one.truth}
-    if recipe.task == "tag":
-        return row | {name: int(name in one.truth) for name in recipe.label_columns}
-    numbers: Mapping[str, Any] = one.truth
-    return row | {name: numbers.get(name) for name in recipe.label_columns}
 
 
 def _added(path: Path, name: str, recipe: Recipe) -> dict[str, Any]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tunesmith.recipe.recipe import Recipe
 
 
+FEEDBACK, CORRECTIONS = "feedback", "feedback-corrections"
+"""The sources of what people said of answers: texts that the champion has no row of, and those that it has."""
+
+
 class ChampionConfig(Config):
     """The model in production that this run trains again, and is measured against."""
 
@@ -26,6 +30,9 @@ class ChampionConfig(Config):
     is measured all the same; the gate does not ask to be better than it, for it is to go. Default: true."""
     without: tuple[str, ...] = ()
     """Sources whose rows may no longer be used: they leave the champion's splits too. Default: none."""
+    corrections: str | None = None
+    """The source whose rows say what the label of the champion's rows is, by their text: none of them is a new row. In
+    validation and test too the corrected label is the truth, for both models. Null: every row keeps its label."""
     needs_new: bool = True
     """Whether the run is refused where no row is new and none leaves. Of no effect with `from_weights: false`.
     Default: true."""
@@ -42,6 +49,15 @@ def problems(recipe: Recipe) -> Iterator[Problem]:
                 next="tunesmith retrain NAME, or write `champion: {model: name@production}`",
             )
         return
+    names = [one.name for one in recipe.data.sources]
+    if recipe.champion.corrections not in (None, *names):
+        yield Problem(
+            ("champion", "corrections"),
+            "the corrections are no source of the recipe",
+            seen=str(recipe.champion.corrections),
+            allowed=", ".join(names),
+            next="name the source, with its columns of texts and labels",
+        )
     asked = {
         ("tune",): recipe.tune is not None,
         ("data", "augment"): recipe.data.augment is not None,

@@ -48,11 +48,12 @@ def prepared(folder: Path, sources: Mapping[str, dict[str, list[Any]]], **config
 
 
 def extended(
-    folder: Path, before: Artifact, fresh: Artifact, **config: Any
+    folder: Path, before: Artifact, fresh: Artifact, said: Artifact | None = None, **config: Any
 ) -> tuple[dict[str, Any], dict[str, pl.DataFrame], FakeContext]:
-    """The facts, every table, and the context; that they add up is checked always."""
+    """The facts, every table, and the context; that they add up is checked always. ``said``: corrections."""
     context = FakeContext(folder)
-    made = Extend(ExtendConfig(**{"task": "classify", **config})).run({"before": before, "splits": fresh}, context)
+    given = {"before": before, "splits": fresh} | ({} if said is None else {"corrections": said})
+    made = Extend(ExtendConfig(**{"task": "classify", **config})).run(given, context)
     facts = made["splits"]
     tables = {file.stem: pl.read_parquet(file) for file in (context.out / "splits").glob("*.parquet")}
     add_up(facts, tables)

@@ -20,6 +20,7 @@ from tunesmith.lifecycle import permission, retrain
 from tunesmith.lifecycle.base_step import held_fast
 from tunesmith.lifecycle.capture import capture_of, feedback, subject_hash
 from tunesmith.lifecycle.champion import note_champion
+from tunesmith.lifecycle.feedback_rows import row_of
 from tunesmith.lifecycle.flows import flow_of
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.lifecycle.monitor import Monitored
@@ -223,12 +224,36 @@ def test_labels_call_for_it_once_there_are_enough(session: Session, tmp_path: Pa
     find = retrain.find_champion
     store = ArtifactStore(session.workspace, session.ledger)
     held = store.load(find(store, f"m@{version.version}", "classify").splits).path
-    texts = [text for file in held.glob("t*.parquet") for text in pl.read_parquet(file)["text"]]
-    assert len(texts) >= 20
-    for id in seen.record([text.upper() for text in texts], [said] * len(texts), 1.0):
-        seen.flush()
-        feedback(session, str(id), "card")
-    assert retrain.retrain(session, "m", on="labels").why == "20 of 20 rows with a true label"
+    frame = pl.concat([pl.read_parquet(file, columns=["text", "label"]) for file in sorted(held.glob("t*.parquet"))])
+    assert frame.height >= 20
+    again = seen.record([text.upper() for text in frame["text"]], [said] * frame.height, 1.0)
+    seen.flush()
+    for id, label in zip(again, frame["label"], strict=True):
+        feedback(session, str(id), label)
+    quiet = retrain.retrain(session, "m", on="labels")
+    assert quiet.why == "20 of 20 rows with a true label"
+    assert (quiet.feedback, quiet.corrections) == (20 + frame.height, frame.height)
+    # Another label for a text that the champion has is one more that it has yet to learn; two labels for one are none.
+    feedback(session, str(again[0]), "limit")
+    feedback(session, str(again[1]), "limit")
+    (third,) = seen.record([frame["text"][1]], [said], 1.0)
+    seen.flush()
+    feedback(session, str(third), "fee")
+    assert retrain.retrain(session, "m", on="labels").why == "21 of 20 rows with a true label"
+    child, _ = started.recipes[-1]
+    assert child.champion is not None and child.champion.corrections == "feedback-corrections"
+    fixed = [json.loads(line) for line in Path(sources(child)["feedback-corrections"].path).read_text().splitlines()]
+    assert sorted(line["text"] for line in fixed) == sorted([*frame["text"].str.to_uppercase(), frame["text"][1]])
+    assert sources(child)["feedback"].path == told.path  # those of new texts are what they were
+    specs = {spec.name: spec for spec in flow_of(child, store).specs}
+    assert "feedback-corrections" not in specs["prepare"].given and "feedback" in specs["prepare"].given
+    assert specs["extend"].given["corrections"].step.endswith(":feedback-corrections")
+
+    # Withdrawn, they are no reason and no rows; and no run that reads them goes on.
+    permission.withdraw(session, "feedback")
+    assert retrain.retrain(session, "m", on="labels").to_dict()["feedback"] == 0
+    assert permission.withdrawn(session.ledger, child) == ["feedback", "feedback-corrections"]
+    permission.withdraw(session, "feedback", is_permitted=True)
 
     # Whoever wrote them is the person of the training rows: a group is not torn apart.
     key = session.workspace.subject_key()
@@ -340,7 +365,7 @@ def test_a_true_answer_becomes_a_row(task: str, truth: Any, row: dict[str, Any],
         text, subject = "words", None
 
     One.truth = truth  # type: ignore[attr-defined]
-    assert retrain._row(One(), recipe(tmp_path, task)) == {"text": "words", "subject": None, **row}  # type: ignore[arg-type]
+    assert row_of(One(), recipe(tmp_path, task)) == {"text": "words", "subject": None, **row}  # type: ignore[arg-type]
 
 
 def test_a_withdrawn_source_is_read_by_nothing(session: Session, tmp_path: Path, started: Started) -> None:

@@ -77,6 +77,21 @@ def test_both_models_on_old_and_new_rows(tmp_path: Path) -> None:
     assert "top_up &lt;b&gt;failed&lt;/b&gt;" in page and "<b>failed" not in page
 
 
+def test_what_people_corrected_is_counted_by_split(tmp_path: Path) -> None:
+    said = {"read": 40, "used": 30, "confirming": 4, "conflicting": 6, "unreadable": 0}
+    rows = {"train": 20, "validation": 3, "test": 2}
+    part = retained_of(challenger(tmp_path, corrected=rows, corrections=said))
+    assert part is not None
+    assert part.rows[1] == ("of these, with the label that people gave", ("20", "3", "2"), "25")
+    assert part.counts[-3:] == (
+        ("said by people of the champion's texts: their label is the truth now, for both models", "30"),
+        ("said by people, and as the champion learned it", "4"),
+        ("said by people who disagree on a text: not used", "6"),
+    )
+    plain = retained_of(challenger(tmp_path / "plain"))
+    assert plain is not None and len(plain.rows) == 2
+
+
 def test_one_that_does_not_go_on_from_the_champion_says_so(tmp_path: Path) -> None:
     view = challenger(tmp_path)
     known = {**(view.retraining or {}), "cause": "erasure", "starts_from": "base"}

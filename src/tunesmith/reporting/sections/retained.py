@@ -27,6 +27,15 @@ COUNTS = {
     "drawn": "new and drawn for test, for no test row was new",
     "withdrawn": "gone, for their source may no longer be used",
 }
+ROWS = {"old": "the champion's", "corrected": "of these, with the label that people gave", "new": "new"}
+SAID = {
+    "used": "said by people of the champion's texts: their label is the truth now, for both models",
+    "confirming": "said by people, and as the champion learned it",
+    "conflicting": "said by people who disagree on a text: not used",
+    "unreadable": "said by people, and no label: not used",
+    "out_of_scope": "said by people: out of scope, where a row of a split cannot go: not used",
+    "unmatched": "said by people of texts that the champion has no row of: not used",
+}
 SPLITS = ("train", "validation", "test")
 
 
@@ -58,14 +67,19 @@ def retained_of(view: RunView) -> Retained | None:
     told: Mapping[str, Any] | None = view.made.get("extend", {}).get("splits", {}).get("extended")
     if facts is None or told is None:
         return None
+    said = told.get("corrections", {})
     return Retained(
         lead=_lead(view),
         sides=tuple(_side(facts["metric"], what, facts[name]) for name, what in SIDES.items()),
         rows=tuple(
             (what, tuple(wording.count(told[name][split]) for split in SPLITS), wording.count(sum(told[name].values())))
-            for name, what in (("old", "the champion's"), ("new", "new"))
+            for name, what in ROWS.items()
+            if name in told
         ),
-        counts=tuple((what, wording.count(told[name])) for name, what in COUNTS.items() if told[name]),
+        counts=(
+            *((what, wording.count(told[name])) for name, what in COUNTS.items() if told[name]),
+            *((what, wording.count(number)) for name, what in SAID.items() if (number := said.get(name))),
+        ),
         notes=tuple(_notes(told)),
     )
 
