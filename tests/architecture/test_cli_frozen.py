@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from typer.main import get_command
@@ -9,6 +12,8 @@ from typer.main import get_command
 from tunesmith.cli.main import VERBS, app
 
 LIST = Path(__file__).with_name("cli.txt")
+SOURCE = Path(__file__).parents[2] / "src" / "tunesmith"
+COMMAND = re.compile(r"(?:^|`)tunesmith (?!does\b)([a-z]+)\b")
 
 
 def surface() -> str:
@@ -39,6 +44,19 @@ def test_every_verb_has_the_shared_options_and_a_help_text() -> None:
         assert command.help, verb
         for parameter in command.params:
             assert getattr(parameter, "help", None), f"{verb} {parameter.name} has no help"
+
+
+def told_commands(path: Path) -> Iterator[tuple[int, str]]:
+    """The verbs of the commands that a module tells its users, each with its line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from ((node.lineno, verb) for verb in COMMAND.findall(node.value))
+
+
+def test_every_command_that_is_told_exists() -> None:
+    told = [(path.name, line, verb) for path in sorted(SOURCE.rglob("*.py")) for line, verb in told_commands(path)]
+    assert len(told) > 50
+    assert [one for one in told if one[2] not in VERBS] == []
 
 
 if __name__ == "__main__":

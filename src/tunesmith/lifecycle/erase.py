@@ -162,7 +162,8 @@ def _nothing_under_way(session: Session) -> Iterator[None]:
         for run in session.ledger.runs():
             folder = session.workspace.root / "runs" / run.id
             if run.status == "running" and folder.is_dir():
-                with _named(f"the run `{run.id}` is under way", f"tunesmith stop {run.id}"):
+                way_out = "wait until it has ended, or end that process with SIGTERM (it can be resumed)"
+                with _named(f"the run `{run.id}` is under way", way_out):
                     held.enter_context(session.workspace.lock(folder / "lock", wait=False))
         for lock in sorted((session.workspace.folder / "steps").glob("*/lock")):
             way_out = "wait until it has ended"
