@@ -48,6 +48,8 @@ def retrain(
         )
     head = Text(f"{done.champion}: {done.why}", "bold")
     lines = [] if done.result is None else shown(done.result, screen)
-    screen.result(done.to_dict(), head, *lines)
+    notes = [f"{name}: no {path}; rows as the champion has them" for name, path in done.gone.items()]
+    notes += [f"{name}: may no longer be used; its rows left the champion's" for name in done.without]
+    screen.result(done.to_dict(), head, *(Text(one, "yellow") for one in notes), *lines)
     if done.result is not None and done.result.status == "denied":
         raise typer.Exit(Denied.exit_code)

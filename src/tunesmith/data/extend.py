@@ -56,7 +56,7 @@ class Extend:
         rows = pl.concat([joined.old, joined.new], how="diagonal_relaxed")
         parts = {name: rows.filter(pl.col(SPLIT) == name, ~pl.col(ASIDE)) for name in SPLITS}
         self._check(joined, parts, told)
-        extended = _extended(joined, config, told)
+        extended = _extended(joined, config, told) | {"held": _held(joined.old, fresh)}
         if relabelled := extended["relabelled"]:
             context.warn(
                 f"{relabelled} rows have another label now than the champion learned: they keep the one it learned"
@@ -124,6 +124,12 @@ def _extended(joined: Joined, config: ExtendConfig, told: Corrected | None) -> F
         "moved_by_group": joined.num_moved,
         "drawn": joined.num_drawn,
     } | ({} if told is None else told.facts())
+
+
+def _held(old: pl.DataFrame, fresh: Artifact) -> dict[str, int]:
+    """How many of the champion's rows are of sources that were not read now: a file is gone, or was added once."""
+    counts = Counter(old["source_id"].to_list())
+    return {name: number for name, number in sorted(counts.items()) if name not in fresh.facts["by_source"]}
 
 
 def _fates(fresh: Artifact, joined: Joined, rows: pl.DataFrame) -> Fates:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from tunesmith.core import wiring
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.data.sources.file_set import is_several
 from tunesmith.lifecycle import anew, permission
 from tunesmith.lifecycle.capture import recipe_of
 from tunesmith.lifecycle.champion import find_champion
@@ -45,13 +46,19 @@ class Retrained:
     """Of these, those of a text that the champion has a row of."""
     without: tuple[str, ...]
     """Sources that may no longer be used."""
+    gone: Mapping[str, str]
+    """Sources whose file is no longer there, with its path: the champion's rows of them are used as it has them."""
     result: RunResult | None
     """How the run of the challenger ended; None where nothing called for one."""
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON values."""
         one = {name: value for name, value in vars(self).items() if name != "result"}
-        return one | {"without": list(self.without), "run": None if self.result is None else self.result.to_dict()}
+        return one | {
+            "without": list(self.without),
+            "gone": dict(self.gone),
+            "run": None if self.result is None else self.result.to_dict(),
+        }
 
 
 def retrain(
@@ -87,10 +94,12 @@ def retrain(
             next=f"write `model: {name}` into the recipe, and `tunesmith run` it",
         )
     store = ArtifactStore(session.workspace, session.ledger)
-    without = tuple(
-        dict.fromkeys([*permission.withdrawn(session.ledger, parent), *permission.carried(store, name, parent)])
-    )
     splits = store.load(find_champion(store, name, parent.task).splits)
+    gone = _gone(parent, splits)
+    read = parent.data.model_copy(update={"sources": [one for one in parent.data.sources if one.name not in gone]})
+    carried = permission.carried(store, name, parent.model_copy(update={"data": read}))
+    without = tuple(dict.fromkeys([*permission.withdrawn(session.ledger, parent), *carried]))
+    gone = {source: path for source, path in gone.items() if source not in without}
     told = told_of(session, version.name, parent, splits, without)
     erased = anew.stale_by(session, version)
     if erased:
@@ -99,8 +108,8 @@ def retrain(
         why, is_called = _call(session, name, parent, told.num_unlearned, on)
     cause: Cause = "erasure" if erased else on or "by hand"
     if not is_called:
-        return Retrained(name, cause, why, len(told), len(told.old), without, None)
-    table = _child(session, store, splits, version, parent, without, told, add)
+        return Retrained(name, cause, why, len(told), len(told.old), without, gone, None)
+    table = _child(session, store, splits, version, parent, without, gone, told, add)
     # The challenger takes the place of the model that it was measured against, not that of another.
     table["serve"]["alias"] = alias or parent.serve.alias
     if erased:
@@ -110,7 +119,7 @@ def retrain(
         why = f"{why}: {anew.words_of(recipe)}"
         anew.check_base(session, recipe)
     result = start_run(session, recipe, until, cause=cause)
-    return Retrained(name, cause, why, len(told), len(told.old), without, result)
+    return Retrained(name, cause, why, len(told), len(told.old), without, gone, result)
 
 
 def _champion(session: Session, reference: str) -> tuple[ModelVersion, str | None]:
@@ -145,6 +154,7 @@ def _child(
     version: ModelVersion,
     parent: Recipe,
     without: tuple[str, ...],
+    gone: Mapping[str, str],
     told: Told,
     add: Sequence[Path],
 ) -> dict[str, Any]:
@@ -152,12 +162,17 @@ def _child(
     table = parent.model_dump(mode="json")
     # Rows that were added once are among the champion's; their file may be gone.
     before = [one for one in splits.facts["by_source"] if one.startswith(ADDED)]
-    dropped = {*without, *parent.text_sources, *before, FEEDBACK, CORRECTIONS}
+    dropped = {*without, *gone, *parent.text_sources, *before, FEEDBACK, CORRECTIONS}
     sources = [one for one in table["data"]["sources"] if one["name"] not in dropped]
     sources += told.sources(session, parent)
     sources += [_added(path, f"{ADDED}{number}", parent) for number, path in enumerate(add, _next(before))]
-    if not sources:
-        raise RecipeError("every source of this model was withdrawn", seen=", ".join(without), next="--add FILE")
+    if all(one["name"] == CORRECTIONS for one in sources):
+        seen = [*(f"{one}: withdrawn" for one in without), *(f"{one}: no {path}" for one, path in gone.items())]
+        raise RecipeError(
+            "no source of this model is left that new rows could come from",
+            seen=", ".join(seen),
+            next="give a file of rows by `--add FILE`, or put back the one that is gone",
+        )
     table["data"] |= {"sources": sources, "augment": None}
     table["train"] = _settings(store, version, parent)
     table["tune"] = None
@@ -165,6 +180,17 @@ def _child(
     if told.old:
         table["champion"]["corrections"] = CORRECTIONS
     return table
+
+
+def _gone(recipe: Recipe, splits: Artifact) -> dict[str, str]:
+    """The sources that the champion has rows of and whose file or folder is no longer there, with the path."""
+    held = {name for name, rows in splits.facts["by_source"].items() if rows["kept"]}
+    paths = {one.name: getattr(one, "path", None) for one in recipe.data.sources if one.name in held}
+    return {
+        name: str(path)
+        for name, path in paths.items()
+        if path is not None and not Path(path).exists() and not is_several(path)
+    }
 
 
 def _next(names: Sequence[str]) -> int:

@@ -129,6 +129,7 @@ def test_a_row_that_repeats_an_old_text_is_known_and_counted(tmp_path: Path) -> 
     assert facts["removed"] == {REPEATS: 8}
     assert facts["by_source"]["more"] == {"read": 8, "kept": 0, "removed": 8, "quarantined": 0}
     assert facts["by_source"]["gone"] == {"read": 8, "kept": 8, "removed": 0, "quarantined": 0}
+    assert facts["extended"]["held"] == {"gone": 8}
     kept = pl.concat(tables[name] for name in SPLITS)
     because = tables["removed"].join(kept, left_on="because_of", right_on="row_id", how="inner")
     assert because.height == 8 and because["text_right"].str.to_uppercase().to_list() == because["text"].to_list()

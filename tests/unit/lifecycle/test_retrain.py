@@ -13,7 +13,7 @@ import pytest
 from tests.unit.data.test_extend import prepared, rows
 
 from tunesmith.core.artifact import MadeBy
-from tunesmith.core.errors import Denied, RecipeError, StoreError
+from tunesmith.core.errors import DataError, Denied, RecipeError, StoreError
 from tunesmith.data.ingest import HASHED, Lineage
 from tunesmith.evaluation.config import GateRule
 from tunesmith.lifecycle import permission, retrain
@@ -410,6 +410,50 @@ def test_rows_that_outlived_their_source_are_withdrawn_too(session: Session, tmp
     with pytest.raises(Denied, match="made with rows") as caught:
         start_run(session, again)
     assert caught.value.seen == "added-1" and "without: [added-1]" in str(caught.value.next)
+
+
+def test_a_source_whose_file_is_gone_is_not_read_and_its_rows_stay(
+    session: Session, tmp_path: Path, started: Started
+) -> None:
+    made = recipe(tmp_path)
+    released(session, tmp_path, made)
+    (tmp_path / "letters.csv").unlink()
+    add = [more_rows(tmp_path)]
+    done = retrain.retrain(session, "m", add=add)
+    child, _ = started.recipes.pop()
+    assert list(sources(child)) == ["desk", "added-2"] and child.champion is not None
+    assert done.to_dict()["gone"] == {"letters": str(tmp_path / "letters.csv")} and child.champion.without == ()
+    permission.check(ArtifactStore(session.workspace, session.ledger), child)
+
+    # Nobody can say any more what it was for: withdrawn for any purpose, its rows leave, and it is not called gone.
+    permission.withdraw(session, "letters", "support")
+    done = retrain.retrain(session, "m", add=add)
+    child, _ = started.recipes.pop()
+    assert (done.without, dict(done.gone)) == (("letters",), {}) and child.champion is not None
+    assert child.champion.without == ("letters",) and list(sources(child)) == ["desk", "added-2"]
+    permission.check(ArtifactStore(session.workspace, session.ledger), child)
+
+    # With nothing left to read, what is missing is named, and what to do.
+    (tmp_path / "desk.csv").unlink()
+    with pytest.raises(RecipeError, match="no source of this model is left") as caught:
+        retrain.retrain(session, "m")
+    assert caught.value.seen == f"letters: withdrawn, desk: no {tmp_path / 'desk.csv'}"
+    assert "--add" in str(caught.value.next) and "put back" in str(caught.value.next)
+    assert retrain.retrain(session, "m", add=add).gone == {"desk": str(tmp_path / "desk.csv")}
+
+
+def test_a_file_that_the_champion_has_no_row_of_is_missed(session: Session, tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    released(session, tmp_path, made)
+    more = {**made.model_dump(mode="json")["data"]["sources"][0], "name": "third", "path": str(tmp_path / "third.csv")}
+    table = made.model_dump(mode="json")
+    table["data"]["sources"].append(more)
+    (tmp_path / "third.csv").write_text("words,intent,who\n")
+    record(load(table), session.workspace.run_folder("run-1"))
+    (tmp_path / "third.csv").unlink()
+    with pytest.raises(DataError, match="there is no such file") as caught:
+        retrain.retrain(session, "m")
+    assert "third" in str(caught.value) and caught.value.next
 
 
 def test_a_run_keeps_the_champion_that_it_began_with(session: Session, tmp_path: Path) -> None:

@@ -92,6 +92,13 @@ def test_what_people_corrected_is_counted_by_split(tmp_path: Path) -> None:
     assert plain is not None and len(plain.rows) == 2
 
 
+def test_rows_whose_source_was_not_read_are_told(tmp_path: Path) -> None:
+    part = retained_of(challenger(tmp_path, held={"added-1": 5, "desk": 1200}, new_labels=[]))
+    assert part is not None
+    told = "Rows of sources that were not read this time, as the champion has them: added-1 (5), desk (1,200)."
+    assert part.notes == (told,)
+
+
 def test_one_that_does_not_go_on_from_the_champion_says_so(tmp_path: Path) -> None:
     view = challenger(tmp_path)
     known = {**(view.retraining or {}), "cause": "erasure", "starts_from": "base"}

@@ -137,6 +137,9 @@ def _notes(told: Mapping[str, Any]) -> list[str]:
         if told[key]:
             more = f" and {wording.count(len(told[key]) - MOST_NAMES)} more" if len(told[key]) > MOST_NAMES else ""
             notes.append(f"{words}: {', '.join(told[key][:MOST_NAMES])}{more}.")
+    if held := told.get("held"):
+        sources = ", ".join(f"{name} ({wording.count(number)})" for name, number in held.items())
+        notes.append(f"Rows of sources that were not read this time, as the champion has them: {sources}.")
     if told["without"]:
         notes.append(f"Sources that may no longer be used: {', '.join(told['without'])}.")
     return notes
