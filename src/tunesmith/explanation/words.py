@@ -32,9 +32,26 @@ class Word:
     """What it adds, in the unit of its attribution: above 0 it speaks for the answer, below against it."""
 
 
-def spans_of(text: str) -> list[Span]:
-    """The words of a text in their order."""
-    return [span for run in _RUN.finditer(text) for span in _in_run(text, run.start(), run.end())]
+def spans_of(text: str, within: Span | None = None) -> list[Span]:
+    """The words of a text in their order; of the part ``within`` alone, which begins and ends between words."""
+    runs = _RUN.finditer(text) if within is None else _RUN.finditer(text, *within)
+    return [span for run in runs for span in _in_run(text, run.start(), run.end())]
+
+
+def _around(text: str, pieces: Sequence[Span]) -> Span:
+    """The part of a text that holds these pieces, from white space to white space.
+
+    A model reads a page of a text of megabytes: the words of the others are nobody's.
+    """
+    read = [span for span in pieces if span[1] > span[0]]
+    if not read:
+        return 0, 0
+    first, last = min(start for start, _ in read), max(end for _, end in read)
+    while first and not text[first - 1].isspace():
+        first -= 1
+    while last < len(text) and not text[last].isspace():
+        last += 1
+    return first, last
 
 
 def _in_run(text: str, start: int, end: int) -> Iterator[Span]:
@@ -68,7 +85,7 @@ def _is_mark(char: str) -> bool:
 
 def gathered(text: str, pieces: Sequence[Span], values: Sequence[float]) -> tuple[list[Word], float]:
     """The words that were read, each with the sum of its pieces' values, and what belongs to no word."""
-    units = spans_of(text)
+    units = spans_of(text, _around(text, pieces))
     starts = [start for start, _ in units]
     owner: list[int | None] = []
     joined: set[int] = set()
@@ -106,7 +123,7 @@ def read_part(text: str, pieces: Sequence[Span]) -> Span:
     if not read:
         return 0, 0
     first, last = min(start for start, _ in read), max(end for _, end in read)
-    words = [span for span in spans_of(text) if span[1] > first and span[0] < last]
+    words = [span for span in spans_of(text, _around(text, read)) if span[1] > first and span[0] < last]
     return (words[0][0], words[-1][1]) if words else (first, last)
 
 

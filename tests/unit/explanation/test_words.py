@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.explanation.words import gathered, runs_of, spans_of, without
+from tunesmith.explanation import words as words_of
+from tunesmith.explanation.words import Span, gathered, read_part, runs_of, spans_of, without
 
 
 def words(text: str) -> list[str]:
@@ -78,3 +81,21 @@ def test_long_texts_are_cut_into_runs() -> None:
     assert runs_of(spans, 4) == [(0, 5), (6, 11), (12, 17), (18, 19)]
     assert runs_of(spans, 10) == spans
     assert runs_of([], 4) == []
+
+
+def test_of_a_text_of_which_little_is_read_little_is_cut_into_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "one two-three. " * 100
+    pieces = [(0, 0), (15, 18), (19, 22), (22, 23), (23, 28)]
+    looked_at: list[Span] = []
+    in_run = words_of._in_run
+
+    def watched(text: str, start: int, end: int) -> Iterator[Span]:
+        looked_at.append((start, end))
+        return in_run(text, start, end)
+
+    monkeypatch.setattr(words_of, "_in_run", watched)
+    found, rest = gathered(text, pieces, [9, 1, 2, 3, 4])
+    assert [(one.text, one.start, one.value) for one in found] == [("one", 15, 1), ("two-three", 19, 9)]
+    assert (rest, looked_at) == (9, [(15, 18), (19, 29)])
+    assert read_part(text, pieces) == (15, 28)
+    assert spans_of(text, (15, 29)) == [(start + 15, end + 15) for start, end in spans_of("one two-three.")]
