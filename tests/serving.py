@@ -193,13 +193,14 @@ class Running:
 
 
 @contextmanager
-def fake_server(folder: Path, *, delay_ms: float = 2.0, patience_s: float = 10.0) -> Iterator[Running]:
+def fake_server(
+    folder: Path, *, delay_ms: float = 2.0, patience_s: float = 10.0, max_connections: int = 4096
+) -> Iterator[Running]:
     """A server of fakes in a process of its own; headers and bodies have ``patience_s`` to come."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "version").write_text("1", encoding="utf-8")
-    with started(
-        [sys.executable, "-m", "tests.serving", str(folder), str(delay_ms), str(patience_s)], folder
-    ) as running:
+    numbers = [str(one) for one in (delay_ms, patience_s, max_connections)]
+    with started([sys.executable, "-m", "tests.serving", str(folder), *numbers], folder) as running:
         yield running
 
 
@@ -237,7 +238,7 @@ def _told(process: subprocess.Popen[str]) -> dict[str, Any]:
     raise AssertionError(f"the server ended before it answered, with {process.wait(10)}: {said}")
 
 
-def main(folder: Path, delay_s: float, patience_s: float) -> None:
+def main(folder: Path, delay_s: float, patience_s: float, max_connections: int) -> None:
     """Serve fakes until a signal."""
     from tunesmith.server.run import answer, bound, url_of
 
@@ -248,7 +249,9 @@ def main(folder: Path, delay_s: float, patience_s: float) -> None:
     version = Version()
     counts = Instruments()
     made = [deployment(project, version=version, delay_s=delay_s, instruments=counts) for project in PROJECTS]
-    limits = Limits(requests_per_s=0, header_timeout_s=patience_s, body_timeout_s=patience_s)
+    limits = Limits(
+        requests_per_s=0, header_timeout_s=patience_s, body_timeout_s=patience_s, max_connections=max_connections
+    )
     service = service_of(made, limits, instruments=counts)
     service.deployments.watch()
     with bound("127.0.0.1", 0) as listener:
@@ -258,4 +261,4 @@ def main(folder: Path, delay_s: float, patience_s: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]) / 1000, float(sys.argv[3]))
+    main(Path(sys.argv[1]), float(sys.argv[2]) / 1000, float(sys.argv[3]), int(sys.argv[4]))

@@ -55,7 +55,7 @@ class Door:
         self._keys, self._clock = keys, clock
         self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
-        self._asking: dict[bytes, asyncio.Task[Caller]] = {}
+        self._asking: dict[bytes, tuple[float, asyncio.Task[Caller]]] = {}
 
     async def caller(self, authorization: str | None) -> Caller:
         """Whoever sent this Authorization header.
@@ -66,34 +66,44 @@ class Door:
         key = key.strip()
         if not authorization:
             raise _refused("a key is missing")
-        if scheme.lower() != "bearer" or not key or len(key) > MAX_KEY_CHARS or not key.isascii():
+        if scheme.lower() != "bearer" or not key or len(key) > MAX_KEY_CHARS or not _is_plain(key):
             raise _refused("this is no key")
         place = hashlib.sha256(key.encode()).digest()
         known = self._known.get(place)
         if known is not None and self._clock() - known[0] <= KNOWN_S:
             return known[1]
-        asking = self._asking.get(place)
-        if asking is None:  # of many requests with one key, one asks the ledger
-            asking = self._asking[place] = asyncio.create_task(self._look_up(place, key))
+        since, asking = self._asking.get(place, (0.0, None))
+        # Of many requests with one key, one asks the ledger; but none waits for what was asked before it can have been
+        # revoked: a ledger that is slow must not let it count for longer.
+        if asking is None or self._clock() - since > KNOWN_S:
+            asking = asyncio.create_task(self._look_up(place, key))
+            self._asking[place] = self._clock(), asking
             asking.add_done_callback(lambda done: self._asked(place, done))
         return await asyncio.shield(asking)
 
     async def _look_up(self, place: bytes, key: str) -> Caller:
         async with self._lookups:
+            asked_at = self._clock()
             found = await asyncio.to_thread(self._keys.find, key)
         if found is None:
             self._known.pop(place, None)
             raise _refused("this key does not count here")
-        self._known[place] = (self._clock(), found)
+        self._known[place] = (asked_at, found)
         self._known.move_to_end(place)
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
         return found
 
     def _asked(self, place: bytes, done: asyncio.Task[Caller]) -> None:
-        del self._asking[place]
+        if self._asking.get(place, (0.0, None))[1] is done:
+            del self._asking[place]
         if not done.cancelled():
             done.exception()  # whoever waited was told; where nobody does any more, asyncio need not complain
+
+
+def _is_plain(key: str) -> bool:
+    """Whether a key holds only what a key may: no byte that a database or a log could stumble over."""
+    return key.isascii() and key.isprintable()
 
 
 def _refused(what: str) -> Refused:

@@ -80,7 +80,7 @@ class Gate:
         if self.hosts is None:
             return
         given = headers.get("host", "")
-        name = given.partition("]")[0] + "]" if given.startswith("[") else given.partition(":")[0]
+        name = "".join(given.partition("]")[:2]) if given.startswith("[") else given.partition(":")[0]
         if name.lower() not in self.hosts:
             # A page in someone's browser can point its own name at 127.0.0.1, and would then speak to us.
             raise Refused(

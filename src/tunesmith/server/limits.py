@@ -34,10 +34,14 @@ class Limits:
     """Requests of one key that are being answered."""
     max_open: int = 1024
     """Requests of all keys that are being answered."""
+    max_connections: int = 4096
+    """Connections at once, each a file of the process; beyond it, whoever has asked nothing for longest is let go."""
+    max_pipelined: int = 32
+    """Requests that a connection may send before the first of them is answered; one that sends more is closed."""
     header_timeout_s: float = 10.0
     """How long a client may take to send a header it has begun; the connection is closed then."""
     max_header_bytes: int = 65_536
-    """Most bytes of a header; a connection that sends more without its end is closed."""
+    """Most bytes of a header, and of what follows a body in chunks; a connection that sends more is closed."""
     body_timeout_s: float = 20.0
     """How long a client may take to send a body."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,8 +36,11 @@ from tunesmith.store.database import reading
 from tunesmith.store.files import write_bytes
 from tunesmith.store.tables import PROJECTS
 
+log = logging.getLogger(__name__)
 OWNER = "owner"
 """The user whose key the first ``serve`` makes."""
+OTHER_FILES = 256
+"""Files besides connections: the ledger, its log, libraries."""
 CLOSE_S = 8.0
 """How long the last batches may take once no request is open any more."""
 
@@ -251,6 +256,7 @@ def answer(
     service: Service, listener: socket.socket, hosts: frozenset[str] | None, on_start: Callable[[], None]
 ) -> None:
     """Answer requests on a bound socket until a signal; ``hosts`` are the Host headers that are answered, None: any."""
+    _make_room(service.limits.max_connections)
     app = create_app(service, hosts=hosts)
     config = uvicorn.Config(
         app,
@@ -266,6 +272,20 @@ def answer(
         timeout_graceful_shutdown=IN_FLIGHT_S,
     )
     DrainingServer(config, service, on_start).run(sockets=[listener])
+
+
+def _make_room(num_connections: int) -> None:
+    """Let the process have as many files open as it may have connections, as far as the system allows.
+
+    Where there are fewer, nobody new is accepted until somebody leaves: shells often begin with 1,024.
+    """
+    wanted = num_connections + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        if most < wanted:
+            log.warning("%s files may be open: %s connections need %s (ulimit -Hn)", most, num_connections, wanted)
 
 
 class _Reach:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from tunesmith.store.tables import API_KEYS, USERS
 PREFIX = "tsk"
 SECRET_BYTES = 32
 """Random, so that a fast hash hides it: nobody tries 2²⁵⁶ secrets."""
+_KEY = re.compile(rf"{PREFIX}_(?P<id>[0-9a-f]{{12}})_[A-Za-z0-9_-]+")
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()
 
 
@@ -145,14 +147,15 @@ def authenticate(engine: Engine, project: str, key: str) -> Actor:
 
     Raises: Unauthenticated, in the same words for an unknown key, a wrong secret and a key of another project.
     """
-    prefix, _, rest = key.strip().partition("_")
-    key_id, _, secret = rest.partition("_")
+    given = _KEY.fullmatch(key.strip())
     with reading(engine) as connection:
-        row = connection.execute(select(API_KEYS).where(_is(API_KEYS, project, id=key_id[:32]))).one_or_none()
-        user = None if row is None else _user(connection, project, row.user_name)
-    # Compared also where there is nothing to compare with: the time tells nothing.
-    is_right = hmac.compare_digest(_hash(key.strip()), _NOBODY if row is None else row.hash)
-    if not is_right or row is None or user is None or prefix != PREFIX or not secret:
+        # One query whatever the id is, and compared also where there is nothing to compare with: the time tells
+        # nothing of what is on record to whoever does not hold the secret.
+        where = _is(API_KEYS, project, id=given["id"] if given else "")
+        row = connection.execute(select(API_KEYS).where(where)).one_or_none()
+        is_right = hmac.compare_digest(_hash(key.strip()), _NOBODY if row is None else row.hash)
+        user = _user(connection, project, row.user_name) if row is not None and is_right else None
+    if row is None or user is None:
         raise Unauthenticated(
             "this key is not known in this project",
             allowed=f"a key {PREFIX}_<id>_<secret>, as `tunesmith users key NAME` shows it once",

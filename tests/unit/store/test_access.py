@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from tunesmith.core.actor import Actor, local_owner
 from tunesmith.core.errors import Denied, StoreError, Unauthenticated
@@ -59,6 +60,9 @@ def test_a_key_that_does_not_count_is_refused_in_words_that_tell_nothing(ledger:
         "tsk",
         "tsk__",
         "tsk_a_b",
+        f"tsk_{'0' * 12}_nobody",
+        f"tsk_{'0' * 11}\0_nobody",
+        f"{good}\0",
         good[:-1],
         f"{good}x",
         good.upper(),
@@ -74,6 +78,17 @@ def test_a_key_that_does_not_count_is_refused_in_words_that_tell_nothing(ledger:
         words.add(str(caught.value))
     assert len(words) == 1
     assert isinstance(caught.value, Denied) and caught.value.exit_code == 3
+
+    # A wrong secret of an id on record asks the ledger what an unknown id asks it: the time tells nothing.
+    asked: list[str] = []
+    event.listen(ledger.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    queries = []
+    for key in (mixed, f"tsk_{'0' * 12}_{'a' * 43}", "nonsense"):
+        asked.clear()
+        with pytest.raises(Unauthenticated):
+            access.authenticate(ledger.engine, "default", key)
+        queries.append(list(asked))
+    assert queries[0] == queries[1] == queries[2] and len(queries[0]) == 2, queries
 
     with Ledger.open(str(ledger.engine.url), "other"), pytest.raises(Unauthenticated) as caught:
         access.authenticate(ledger.engine, "other", good)
