@@ -23,6 +23,7 @@ ENVIRONMENT_KEYS = frozenset({"url", "token", "password"})
 """The only keys whose values may refer to an environment variable; the value is looked up when it is used."""
 SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:|[A-Za-z]:[\\/])([^?]+)(.*)", re.DOTALL)
 NO_SLUG = re.compile(r"[^a-z0-9_.-]+")
+DOTS = re.compile(r"\.{2,}")
 
 
 def load(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> AnyRecipe:
@@ -96,7 +97,8 @@ def _plain(value: Any) -> Any:
 
 
 def _slug(stem: str) -> str:
-    return NO_SLUG.sub("-", stem.lower()).strip("-_.")[:64] or "recipe"
+    named = DOTS.sub(".", NO_SLUG.sub("-", stem.lower()))
+    return named.strip("-_.")[:64].rstrip(".") or "recipe"
 
 
 def _apply(document: yaml12.Document, override: str) -> None:

@@ -28,7 +28,8 @@ else:
 
 Gathered = WrapValidator(gathered)
 ModelName = Annotated[str, Field(min_length=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+# What the registry takes for a name: no two dots in a row and none at the end, or a run is refused after its training.
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*$", max_length=64)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 
 
@@ -115,12 +116,19 @@ class RowsSection(Config):
 class ServeSection(Config):
     """How a released model is found."""
 
-    alias: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")] = "production"
-    """The alias that moves to the newest released version: small letters, digits, `_`, `.`, `-`.
-    Default: production."""
+    alias: Name = "production"
+    """The alias that moves to the newest released version: small letters, digits, `_`, `.`, `-`, but no number: numbers
+    are versions. Default: production."""
     approval: Literal["none", "required"] = "none"
     """Whether a person releases it: `required` lets a model that passed its gate wait for `tunesmith approve RUN`, by
     somebody else than who ran it. Default: none, the gate releases."""
+
+    @field_validator("alias", mode="after")
+    @classmethod
+    def _no_number(cls, alias: str) -> str:
+        if alias.isdigit():
+            raise refused("an alias cannot be a number: numbers are versions", allowed="for example `production`")
+        return alias
 
 
 class AnyRecipe(Config, ABC):

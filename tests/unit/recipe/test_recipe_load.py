@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.core.errors import RecipeError
+from tunesmith.core.errors import RecipeError, StoreError
 from tunesmith.recipe import yaml12
 from tunesmith.recipe.load import dump, load, validate
 from tunesmith.recipe.recipe import Recipe
+from tunesmith.store.paths import slug
 
 FULL = """
 name: support-intents
@@ -283,3 +284,23 @@ def test_a_file_called_recipe_is_named_for_its_folder(tmp_path: Path) -> None:
     for name, expected in (("recipe.yaml", "my-task"), ("intents.yaml", "intents")):
         (folder / name).write_text("task: classify\ndata: {sources: [{kind: csv, path: rows.csv}]}\n")
         assert load(folder / name).name == expected
+
+
+@pytest.mark.parametrize("name", ["a..b", "a.", ".a", "", "a b", "Ä", "x" * 65])
+def test_a_name_that_the_registry_would_refuse_is_refused_before_the_run(write: Write, name: str) -> None:
+    with pytest.raises(StoreError):
+        slug(name if len(name) < 65 else 2 * name, "model name")
+    for key in ("name", "serve.alias"):
+        with pytest.raises(RecipeError, match=key.rpartition(".")[2]):
+            load(write(MINIMAL), [f'{key}="{name}"'])
+
+
+def test_an_alias_is_no_number(write: Write) -> None:
+    with pytest.raises(RecipeError, match="numbers are versions"):
+        load(write(MINIMAL), ['serve.alias="7"'])
+    assert load(write(MINIMAL), ["serve.alias=v7.1"]).serve.alias == "v7.1"
+
+
+@pytest.mark.parametrize("stem", ["a..b", "tickets.", "x" * 63 + ".more", "...", "Größe (neu)..2"])
+def test_whatever_a_file_is_called_its_model_has_a_name(write: Write, stem: str) -> None:
+    assert slug(load(write(MINIMAL, f"{stem}.yaml")).name, "model name")
