@@ -114,7 +114,8 @@ def _approval(version: Mapping[str, Any] | None) -> list[RenderableType]:
 
 def _stale(card: ModelCard) -> list[RenderableType]:
     num = len((card.version or {}).get("stale") or ())
-    anew = "run its recipe again" if is_language(card.task) else f"tunesmith retrain {figures.shown(card.reference)}"
+    is_named = "@" in card.reference and not is_language(card.task)
+    anew = f"tunesmith retrain {figures.shown(card.reference)}" if is_named else "run its recipe again"
     words = f"it learned from rows of {figures.count(num, 'person', 'people')} erased since: {anew}"
     return [_line("stale", Text(words, "bold red"))] if num else []
 
