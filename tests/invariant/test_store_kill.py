@@ -33,6 +33,11 @@ from tunesmith.store.workspace import Workspace
 NUM_KILLS = int(os.environ.get("TUNESMITH_KILLS", "60"))
 ROUNDS_PER_WORKSPACE = 10
 LONGEST_DELAY_S = 0.05
+LEAST_CUT = 1 / 20
+"""Of the kills: as many have to strike a write. A kill that strikes none is followed by another, up to `MOST` times."""
+MOST = 4
+STORE_ERROR = 3
+"""The exit code of a writer that ends with one."""
 
 
 def save(store: ArtifactStore, key: str, parents: tuple[str, ...], size_bytes: int) -> str:
@@ -138,7 +143,9 @@ def kill_many(folder: Path, num_kills: int, seed: int) -> dict[str, Any]:
     rng = random.Random(seed)
     counts = {"kills": 0, "acknowledged": 0, "orphans": 0, "kills_with_orphans": 0}
     slowest_s = 0.0
-    for round_ in range(num_kills):
+    for round_ in range(MOST * num_kills):
+        if round_ >= num_kills and counts["kills_with_orphans"] > num_kills * LEAST_CUT:
+            break
         root = folder / f"ws-{round_ // ROUNDS_PER_WORKSPACE}"
         if round_ % ROUNDS_PER_WORKSPACE == 0:
             everything: list[dict[str, Any]] = []
@@ -156,16 +163,16 @@ def kill_many(folder: Path, num_kills: int, seed: int) -> dict[str, Any]:
     return {**counts, "slowest_recovery_s": round(slowest_s, 3)}
 
 
-@pytest.mark.timeout(120 + 2 * NUM_KILLS)
+@pytest.mark.timeout(120 + 4 * NUM_KILLS)
 def test_kills_at_random_moments(tmp_path: Path) -> None:
     command = [sys.executable, __file__, str(tmp_path), str(NUM_KILLS), "20261121"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60 + 2 * NUM_KILLS)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60 + 4 * NUM_KILLS)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
-    assert seen["kills"] == NUM_KILLS
+    assert seen["kills"] >= NUM_KILLS
     # Proof that the kills struck work: some steps were done, and some were cut.
     assert seen["acknowledged"] > NUM_KILLS / 2
-    assert seen["kills_with_orphans"] > NUM_KILLS / 20
+    assert seen["kills_with_orphans"] > NUM_KILLS * LEAST_CUT
     assert seen["slowest_recovery_s"] < 5
 
 
@@ -198,8 +205,8 @@ def test_a_disk_that_fills_up_under_the_ledger(tmp_path: Path, limit_kb: int) ->
     os.close(outlet)
     with os.fdopen(inlet) as stream:
         acknowledged = [json.loads(line) for line in stream]
-    assert done.returncode == 3, done.stderr
-    assert "StoreError" in done.stdout
+    assert done.returncode == STORE_ERROR, done.stderr
+    assert "next:" in done.stdout
     check(tmp_path, [{"key": "old", "digest": old}, *acknowledged], set())
     with Ledger.open(workspace.ledger_url) as ledger:  # space has come back
         save(ArtifactStore(workspace, ledger), "new", (old,), size_bytes=1000)
@@ -217,8 +224,8 @@ def fill(root: Path, limit_bytes: int, acknowledge: int) -> int:
                 digest = save(store, f"fill-{number}", (), size_bytes=3000)
                 os.write(acknowledge, json.dumps({"key": f"fill-{number}", "digest": digest}).encode() + b"\n")
     except StoreError as error:
-        print(type(error).__name__, error)
-        return 3
+        print(error)
+        return STORE_ERROR
     except OSError as error:  # the writer's own plain file, before the store had it
         print("the writer failed before the store:", error)
         return 4
