@@ -73,7 +73,7 @@ def _verdict(result: RunResult) -> Text:
     elif result.status == "denied":
         ending = ": not released, the gate said no"
     elif result.status == "waiting":
-        ending = ": waiting for approval by another"
+        ending = f": not released, {result.why}" if result.why else ": waiting for approval by another"
     elif result.model is not None and not result.model.startswith("run:"):
         ending = f": released as {result.model}"
     else:

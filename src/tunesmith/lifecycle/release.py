@@ -10,10 +10,11 @@ from sqlalchemy import Connection
 from tunesmith.core.actor import Actor
 from tunesmith.core.artifact import Artifact
 from tunesmith.lifecycle.session import Session
-from tunesmith.store import approvals, audit, registry
+from tunesmith.store import approvals, audit, registry, retrainings
 from tunesmith.store.approvals import Approval
 from tunesmith.store.database import writing
 from tunesmith.store.paths import slug
+from tunesmith.store.retrainings import Retraining
 
 Needed = Literal["none", "required"]
 
@@ -30,7 +31,9 @@ class Release:
     alias: str | None = None
     """None where the alias was moved on, or back, after this run had released."""
     is_waiting: bool = False
-    """The gate is passed, and the recipe asks for a person's word."""
+    """The gate is passed, and a person's word is asked for."""
+    why: str | None = None
+    """Why a person's word is asked for, where the recipe does not ask for it."""
     approval: Approval | None = None
     """The last word of a person on this model, where there is one."""
 
@@ -51,10 +54,12 @@ def release(
     """Register the model under its name and move the alias to it, where gate and people allow it.
 
     All of it in one transaction with its audit entry. The same bytes never get a second version: running a recipe
-    again leaves the registry as it is.
+    again leaves the registry as it is. A challenger whose champion is no longer the one in production was measured
+    against another model than it would replace: a person decides.
     """
     gate, project = report.facts["gate"], session.ledger.project
     verdict: str = gate["verdict"]
+    retraining = retrainings.find(session.ledger.engine, project, run_id)
     with writing(session.ledger.engine) as connection:
         audit.lock(connection, project)
         word = approvals.latest(connection, project, run_id, model.digest)
@@ -64,7 +69,24 @@ def release(
             return Release(False, verdict, name)
         if needed == "required" and word is None:
             return Release(False, verdict, name, is_waiting=True)
+        overtaken = None if word else _overtaken(connection, project, name, alias, model.digest, retraining)
+        if overtaken is not None:
+            return Release(False, verdict, name, is_waiting=True, why=overtaken)
         return put_out(connection, project, session.actor, name, alias, run_id, model.digest, verdict, word)
+
+
+def _overtaken(
+    connection: Connection, project: str, name: str, alias: str, digest: str, retraining: Retraining | None
+) -> str | None:
+    """Which other model than its champion a challenger would take the alias from; None where it is the champion, or
+    the challenger was released already."""
+    if retraining is None or retraining.name != name:
+        return None
+    known = [one for one in registry.versions_of(connection, project) if one.name == name]
+    stands = next((one for one in known if alias in one.aliases), None)
+    if stands is None or stands.version == retraining.from_version or any(one.digest == digest for one in known):
+        return None
+    return f"measured against {name}@{retraining.from_version}, and {name}@{alias} is version {stands.version} now"
 
 
 def put_out(

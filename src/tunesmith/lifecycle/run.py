@@ -53,6 +53,8 @@ class RunResult:
     seconds: float
     approval: Mapping[str, Any] | None = None
     """The last word of a person on this model: kind (`exception` where the gate had said no), decision, by, reason."""
+    why: str | None = None
+    """Why a person's word is waited for, where the recipe does not ask for it."""
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""
@@ -140,6 +142,7 @@ def _locked(
         gate=report["gate"],
         seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
         approval=released.approval.to_dict() if released.approval else None,
+        why=released.why,
     )
     write_json(folder / RESULT, outcome.to_dict())
     return outcome

@@ -50,7 +50,7 @@ def set_alias(connection: Connection, project: str, name: str, alias: str, versi
         raise StoreError(
             "an alias cannot be a number: numbers are versions", seen=alias, next="for example `production`"
         )
-    _pick(_versions(connection, project), name, version)
+    _pick(versions_of(connection, project), name, version)
     where = (ALIASES.c.project_id == project) & (ALIASES.c.name == name) & (ALIASES.c.alias == alias)
     previous: int | None = connection.execute(select(ALIASES.c.version).where(where).with_for_update()).scalar()
     key = {"project_id": project, "name": name, "alias": alias}
@@ -64,7 +64,7 @@ def set_alias(connection: Connection, project: str, name: str, alias: str, versi
 
 def find_version(connection: Connection, project: str, name: str, alias_or_version: str | int) -> ModelVersion:
     """The version that an alias or a number means, in the caller's transaction."""
-    return _pick(_versions(connection, project), name, alias_or_version)
+    return _pick(versions_of(connection, project), name, alias_or_version)
 
 
 def before(moves: Sequence[AliasMove], alias: str) -> int | None:
@@ -92,7 +92,7 @@ def resolve(engine: Engine, project: str, name: str, alias_or_version: str | int
 def versions(engine: Engine, project: str) -> list[ModelVersion]:
     """Every version of every model, by name and number."""
     with reading(engine) as connection:
-        return _versions(connection, project)
+        return versions_of(connection, project)
 
 
 def history(engine: Engine, project: str, name: str) -> list[AliasMove]:
@@ -121,7 +121,8 @@ def unknown(what: str, seen: str, known: Sequence[str], otherwise: str | None = 
     )
 
 
-def _versions(connection: Connection, project: str) -> list[ModelVersion]:
+def versions_of(connection: Connection, project: str) -> list[ModelVersion]:
+    """Every version of every model, in the caller's transaction."""
     table = MODEL_VERSIONS
     aliases: dict[tuple[str, int], list[str]] = {}
     for row in connection.execute(select(ALIASES).where(ALIASES.c.project_id == project).order_by(ALIASES.c.alias)):

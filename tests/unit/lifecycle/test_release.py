@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from tunesmith.lifecycle.release import Release, release
 from tunesmith.lifecycle.reports import released
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.recipe.load import load
-from tunesmith.store import access, audit
+from tunesmith.store import access, audit, retrainings
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.store.database import reading
+from tunesmith.store.retrainings import Retraining
 from tunesmith.store.tables import ALIAS_HISTORY, ALIASES, APPROVALS, AUDIT, MODEL_VERSIONS
 from tunesmith.store.verify_audit import verify
 
@@ -123,6 +125,29 @@ def test_a_recipe_that_asks_for_a_person_waits_for_one(session: Session) -> None
     assert [what for _, what, _ in log(session)][-5:] == ["refuse", "run.resume", "run.end", "approve", "release"]
     # A gate that says no denies all the same.
     assert ran(as_actor(session, ANA), "r2", "two", passed=False, needed="required").status == "denied"
+
+
+def test_a_challenger_never_replaces_another_model_than_it_was_measured_against(session: Session) -> None:
+    def challenger(run_id: str, text: str, **more: Any) -> Release:
+        session.ledger.start_run(run_id, "desk", "classify", digest_of(load(RECIPE)), by=session.actor)
+        one = Retraining(run_id, "r1", "desk", 1, "by hand", datetime.now(UTC))
+        retrainings.record(session.ledger.engine, "default", one, session.actor)
+        return ran(session, run_id, text, **more)
+
+    assert ran(session, "r1", "one", passed=True).version == 1
+    assert challenger("r2", "two", passed=True).reference == "desk@production"
+    # A second one that began with version 1 as well, and ends with other bytes.
+    late = challenger("r3", "three", passed=True)
+    assert (late.status, late.version) == ("waiting", None)
+    assert late.why == "measured against desk@1, and desk@production is version 2 now"
+    assert session.ledger.resolve("desk", "production").version == 2 and len(session.ledger.models()) == 2
+    # One that ends with the same bytes, or is run again, is what is in production already.
+    assert challenger("r4", "two", passed=True).reference == "desk@production"
+    assert challenger("r2", "two", passed=True).reference == "desk@production"
+    # The gate's no comes first, and a person's word settles it.
+    assert challenger("r5", "four", passed=False).status == "denied"
+    assert decisions.approve(session, "r3", "seen both").model == "desk@production"
+    assert session.ledger.resolve("desk", "production").version == 3
 
 
 def test_who_is_alone_may_approve_and_the_audit_says_so(session: Session) -> None:
