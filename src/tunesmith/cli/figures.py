@@ -47,7 +47,9 @@ def score(value: float) -> str:
 
 def share(value: float) -> str:
     """A part of a whole: ``4.2 %``, and ``< 0.1 %`` of what is next to nothing."""
-    return "< 0.1 %" if 0 < value < 0.001 else f"{100 * value:.3g} %"
+    if 0 < value < 0.001:
+        return "< 0.1 %"
+    return f"{100 * value:,.0f} %" if value >= 0.1 else f"{100 * value:.2g} %"
 
 
 def interval(measured: Mapping[str, Any] | None) -> str:

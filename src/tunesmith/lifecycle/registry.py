@@ -28,9 +28,10 @@ def find_digest(ledger: Ledger, reference: str) -> str:
     if reference.startswith("run:"):
         run = ledger.run(reference.removeprefix("run:"))
         if run.model_digest is None:
-            raise StoreError(
-                f"the run `{run.id}` has no model", seen=f"it is {run.status}", next=f"tunesmith resume {run.id}"
-            )
+            on = f"tunesmith resume {run.id}"
+            if run.status == "running":
+                on = f"wait until it ends; if it was killed, {on}"
+            raise StoreError(f"the run `{run.id}` has no model", seen=f"it is {run.status}", next=on)
         return run.model_digest
     name, _, which = reference.partition("@")
     if not which:

@@ -54,6 +54,10 @@ def test_only_what_passed_the_gate_is_released_and_never_twice(tmp_path: Path) -
         session.ledger.start_run("r2", "desk", "classify", "ab" * 32)
         with pytest.raises(StoreError, match="has no model") as caught:
             find_model(session, "run:r2")
+        assert caught.value.next == "wait until it ends; if it was killed, tunesmith resume r2"
+        session.ledger.end_run("r2", "failed")
+        with pytest.raises(StoreError, match="it is failed") as caught:
+            find_model(session, "run:r2")
         assert caught.value.next == "tunesmith resume r2"
         with pytest.raises(StoreError):
             find_model(session, "dsk@production")
