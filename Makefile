@@ -31,8 +31,9 @@ demo: $(VENV)/.runtime  ## Set up and run the main job on the example, from raw 
 # What a test writes need not outlive the machine: in memory, where there is enough of it, no test waits for a disk.
 MEMORY := $(shell test -w /dev/shm && df -k /dev/shm | awk 'NR == 2 && $$4 > 2000000 {print "PYTEST_DEBUG_TEMPROOT=/dev/shm"}')
 
+# The tests start a hundred processes: what one of them has compiled, the others read, whatever the machine prefers.
 test: $(VENV)/.dev  ## Set up and run the tests
-	$(MEMORY) $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(MEMORY) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 check: $(VENV)/.dev  ## Lint, types, import directions
 	$(BIN)/ruff check .
