@@ -51,13 +51,19 @@ def validate(document: yaml12.Document, name: str) -> AnyRecipe:
 
     Raises: RecipeError with every problem, each at its place in the document.
     """
-    if misplaced := list(_misplaced_references(document.data, ())):
-        raise error_of(misplaced, document.places, name)
+    misplaced = list(_misplaced_references(document.data, ()))
     root = LanguageRecipe if document.data.get("task") in LANGUAGE_TASKS else Recipe
     try:
-        return root.model_validate(document.data)
+        made: AnyRecipe = root.model_validate(document.data)
     except ValidationError as error:
+        # A key that there is not is the cause; that it cannot refer to the environment would lead astray.
+        unknown = {one["loc"][-1] for one in error.errors() if one["type"] == "extra_forbidden"}
+        if known := [one for one in misplaced if one.path[-1] not in unknown]:
+            raise error_of(known, document.places, name) from None
         raise hints.explain(error, document, root, name) from None
+    if misplaced:
+        raise error_of(misplaced, document.places, name)
+    return made
 
 
 def dump(recipe: AnyRecipe) -> str:

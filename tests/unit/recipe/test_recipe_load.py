@@ -176,6 +176,13 @@ def test_a_reference_to_the_environment_is_refused_elsewhere(write: Write) -> No
         load(write("task: classify\ndata: {sources: [{kind: csv, path: '${env:ROWS}'}]}\n"))
 
 
+def test_a_key_that_there_is_not_is_told_before_what_it_refers_to(write: Write) -> None:
+    hook = "monitor: {webhook: {url: '${env:HOOK}', secret: '${env:SECRET}'}}"
+    with pytest.raises(RecipeError, match=r"there is no key `monitor.webhook.secret`") as raised:
+        load(write(f"task: classify\ndata: {{sources: [{{kind: csv, path: a.csv}}]}}\n{hook}\n"))
+    assert "cannot refer" not in str(raised.value)
+
+
 @pytest.mark.parametrize("text", [MINIMAL, FULL])
 def test_a_dumped_recipe_loads_to_the_same_value(write: Write, text: str) -> None:
     recipe = load(write(text))
