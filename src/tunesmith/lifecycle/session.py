@@ -47,7 +47,8 @@ def open_session(
 ) -> Iterator[Session]:
     """A session on the workspace at ``home`` (``TUNESMITH_HOME``, or ``./.tunesmith``), closed in the end.
 
-    Raises: StoreError where the project has a history and the ledger is gone, Unauthenticated where ``TUNESMITH_KEY`` holds a key that does not count.
+    Raises: StoreError where the project has a history and the ledger is gone, Unauthenticated where ``TUNESMITH_KEY``
+    holds a key that does not count.
     """
     workspace = Workspace.open(home, project)
     custody = Custody.of(workspace.root)
