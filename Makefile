@@ -45,7 +45,7 @@ parity: $(VENV)/.dev  ## The long form of the numeric proofs
 	TUNESMITH_KILLS=60 $(BIN)/python -m pytest tests/parity tests/invariant
 
 journeys: $(VENV)/.dev  ## The long form of the user journeys: real data sets, trained to the figures we claim
-	$(BIN)/python -m pytest tests/journeys -s
+	TUNESMITH_KILLS=$${TUNESMITH_KILLS:-5} $(BIN)/python -m pytest tests/journeys -s
 
 benchmarks: $(VENV)/.dev  ## Speed against the peer, in one process, alternating
 	$(BIN)/python -m benchmarks.encoder_full

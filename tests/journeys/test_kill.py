@@ -1,6 +1,7 @@
 """A run killed with ``kill -9`` at random moments and resumed ends with the metrics of a run that was never killed.
 
-CI kills twice, or until a kill struck a run on record; ``TUNESMITH_KILLS=30 make journeys`` is the long form.
+CI kills twice, or until a kill struck a run on record; ``make journeys`` kills 5 times,
+``TUNESMITH_KILLS=30 make journeys`` as often as is said.
 """
 
 from __future__ import annotations
