@@ -186,8 +186,6 @@ def predict_file(
     new = _Columns.beside(taken, model, is_all)
     added = [*new.names.values(), *([new.error] if num_refused else [])]
     before = _stamp(path)
-    if isinstance(model, Model):
-        model.quicken()
     with temporary_folder(out.absolute().parent) as folder:
         temp = folder / "answers"
         with reported("cannot write", out), temp.open("wb") as stream:
@@ -249,6 +247,7 @@ def _answered(
     if isinstance(model, LanguageModel):
         yield from asked_rows.written(model, table, how, options or GenerationOptions())
         return
+    model.quicken()
     [column] = how.columns
     records = table.records()
     while window := list(islice(records, WINDOW_ROWS)):
