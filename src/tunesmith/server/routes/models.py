@@ -37,15 +37,15 @@ def _shown(deployment: Deployment) -> ServedModel:
         digest=served.version.digest,
         since=datetime.fromtimestamp(served.since, UTC).isoformat(timespec="seconds"),
         problem=None if problem is None else problem.what,
-        stale=None if deployment.stale is None else _told(deployment.stale),
+        stale=None if deployment.stale is None else _told(deployment.stale, deployment.reference),
     )
 
 
-def _told(stale: Stale) -> StaleModel:
+def _told(stale: Stale, reference: str) -> StaleModel:
     num = len(stale.erasures)
     return StaleModel(
         since=stale.since.astimezone(UTC).isoformat(timespec="seconds"),
         erasures=list(stale.erasures),
         reason=f"it learned from rows of {num} {'person' if num == 1 else 'people'} erased since",
-        next="run its recipe again: what is released under this alias then is taken up by itself",
+        next=f"tunesmith retrain {reference}: what is released under its alias is taken up by itself",
     )
