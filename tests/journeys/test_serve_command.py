@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import socket
 import stat
@@ -22,6 +23,7 @@ from tunesmith.cli.main import main
 from tunesmith.core.artifact import Artifact, MadeBy
 from tunesmith.lifecycle.model import open_head
 from tunesmith.lifecycle.session import Session, open_session
+from tunesmith.store import access
 from tunesmith.store.artifacts import ArtifactStore
 
 TEXTS = [*tiny.sentences(12)[0], "", "the " * 60]
@@ -156,23 +158,34 @@ REFUSALS = [
 ]
 
 
+@pytest.fixture
+def keyed(home: Path, tmp_path: Path) -> Path:
+    """A copy of the workspace in which somebody has a key, whether or not a server was ever started in the first."""
+    shutil.copytree(home, tmp_path / "home")
+    with open_session(tmp_path / "home") as session:
+        where = session.ledger.engine, session.ledger.project, session.actor
+        access.add_user(*where, "ana", "engineer")
+        access.make_key(*where, "ana")
+    return tmp_path / "home"
+
+
 @pytest.mark.parametrize(("words", "code", "told"), REFUSALS)
 def test_what_cannot_be_served_says_why(
-    home: Path, words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+    keyed: Path, words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with taken_port() as port:
         capsys.readouterr()
-        found = main([port if one == "taken" else one for one in command(home, *words)[3:]])
+        found = main([port if one == "taken" else one for one in command(keyed, *words)[3:]])
     assert found == code
     said = capsys.readouterr()
     check_refusal(said.out, said.err, told)
 
 
 @pytest.mark.parametrize(("words", "code", "told"), [REFUSALS[2], REFUSALS[5]])
-def test_what_cannot_be_served_ends_a_process(home: Path, words: list[str], code: int, told: str) -> None:
+def test_what_cannot_be_served_ends_a_process(keyed: Path, words: list[str], code: int, told: str) -> None:
     with taken_port() as port:
         given = [port if one == "taken" else one for one in words]
-        done = subprocess.run(command(home, *given), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command(keyed, *given), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     check_refusal(done.stdout, done.stderr, told)
 
