@@ -88,7 +88,8 @@ class Door:
         if found is None:
             self._known.pop(place, None)
             raise _refused("this key does not count here")
-        self._known[place] = (asked_at, found)
+        if place not in self._known or self._known[place][0] <= asked_at:  # an older look may end later
+            self._known[place] = (asked_at, found)
         self._known.move_to_end(place)
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)

@@ -389,7 +389,7 @@ def test_a_model_that_learned_from_erased_people_says_so_to_its_own_project() ->
         "erasures": ["e1", "e2"],
         "reason": "it learned from rows of 2 people erased since",
     }
-    assert "run its recipe again" in told["next"]
+    assert "tunesmith retrain desk@production" in told["next"]
     assert metric == ['tunesmith_model_stale{model="desk@production"} 1.0']
     assert shown("key-two") == (None, ['tunesmith_model_stale{model="desk@production"} 0.0'])
     version["now"] = 2
