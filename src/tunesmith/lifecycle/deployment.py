@@ -31,6 +31,8 @@ FLUSH_S = 5.0
 
 NUM_PROBES = 512
 """Rows on which bfloat16 is tried."""
+WARM_ROWS = 1, 64, 2, 48, 4, 32, 8, 24, 16, 12, 64, 32
+"""Rows of the batches that a model answers before it is asked."""
 
 
 class Answers(Protocol):
@@ -314,8 +316,9 @@ def deploy(
         _leave_a_core()
         reference = f"{version.name}@{version.version}"
         model: Model = open_head(session, reference)
-        _quicken(session, reference, model, precision)
-        model.predict_learned(model.as_learned(["warm"]))  # the first answer of a model takes many times as long
+        probes = _probes(session, reference)
+        _quicken(reference, model, probes if precision == "bfloat16" else None)
+        warm(model, probes)
         return model, observe(version)
 
     def resolve() -> ModelVersion:
@@ -346,9 +349,19 @@ def _leave_a_core() -> None:
     torch.set_num_threads(max(1, cores - 1))
 
 
-def _quicken(session: Session, reference: str, model: Model, precision: Precision) -> None:
+def warm(model: Answers, texts: Sequence[str]) -> None:
+    """Let a model answer batches of every size before it is asked: the first of a size takes up to twice as long.
+
+    Kernels are made for the numbers of tokens that come, and memory is taken that later batches use again.
+    """
+    texts = texts or ["warm"]
+    for rows in WARM_ROWS:
+        model.predict_learned(model.as_learned([texts[at % len(texts)] for at in range(rows)]))
+
+
+def _quicken(reference: str, model: Model, probes: Sequence[str] | None) -> None:
     """Let a model answer as fast as it can without other answers, and log what was tried."""
-    tried = model.quicken(_probes(session, reference) if precision == "bfloat16" else None)
+    tried = model.quicken(probes)
     if tried is None:
         return
     words = "answers in bfloat16" if tried.is_used else "stays in float32"

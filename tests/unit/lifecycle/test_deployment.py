@@ -113,3 +113,13 @@ def test_only_released_versions_are_served(tmp_path: object) -> None:
             resolve_reference(session, "run:r1")
         with pytest.raises(StoreError, match="desk"):
             resolve_reference(session, "desk@production")
+
+
+def test_a_model_answers_batches_of_every_size_before_it_is_asked() -> None:
+    from tunesmith.lifecycle.deployment import WARM_ROWS, warm
+
+    model = FakeModel("desk")
+    warm(model, ["one", "two", "three"])
+    assert model.batches == list(WARM_ROWS) and {1, 64} <= set(WARM_ROWS)
+    warm(model, [])  # a model whose rows are gone is warmed all the same
+    assert len(model.batches) == 2 * len(WARM_ROWS)
