@@ -15,7 +15,7 @@ PADDED_TOKENS = 256
 """Of a pass with padding. On one core, MiniLM in bfloat16, short texts: 2.1 ms a text at 256, 2.5 at 512, 3.4 at 4,096
 (padding), 2.9 at 64 (too few rows a pass)."""
 PACKED_TOKENS = 8192
-"""Of a pass without: the more the better (1.5 ms a text at 64 rows, 1.75 at 16), so this bounds memory alone."""
+"""Of a pass without: the more the better (1.3 ms a text at 64 rows, 1.6 at 16), so this bounds memory alone."""
 MAX_CHANGE = 1e-4
 """Of a vector's values, of about 1: packing that changes more is not used. Rounding alone changes some millionths."""
 SAMPLE = ("a", "one word and another, and some more of them to make it longer", "three words here", "")
