@@ -113,3 +113,21 @@ def test_packing_that_changes_answers_is_not_used(engine: TransformersEngine, mo
     made, _ = quick.quicken(engine, None)
     assert made._quick.network.encoder is engine.network.encoder
     assert made._quick.budget_tokens == quick.PADDED_TOKENS
+
+
+def test_a_processor_without_the_kernels_answers_as_before(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lacking(self: Product, input_ND: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(Product, "forward", lacking)
+    made, _ = quick.quicken(engine, None)
+    assert made._quick.network.encoder is engine.network.encoder
+    assert answers(made, ["the cat"]) == answers(engine, ["the cat"])
+    monkeypatch.undo()
+    monkeypatch.setattr("tunesmith.engines.products._is_known", lambda dtype: False)
+    made, _ = quick.quicken(engine, None)
+    assert isinstance(made._quick.network.encoder, PackedBert), "plain products, without padding all the same"
+    for old, new in zip(answers(engine, ["the cat"]), answers(made, ["the cat"]), strict=True):
+        assert new == pytest.approx(old, abs=1e-6)
