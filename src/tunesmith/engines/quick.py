@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from tunesmith.core.engine import Capability, Request, Stream
+from tunesmith.core.engine import Capability, Engine, Request, Stream
+from tunesmith.engines.lanes import Lanes
 from tunesmith.engines.precision import Reduced, reduce
 from tunesmith.engines.transformers import TransformersEngine
 
@@ -26,7 +27,7 @@ SAMPLE = ("a", "one word and another, and some more of them to make it longer", 
 class QuickEngine:
     """Answers as ``engine`` does, which is what explanations look into."""
 
-    def __init__(self, engine: TransformersEngine, quick: TransformersEngine) -> None:
+    def __init__(self, engine: TransformersEngine, quick: Engine) -> None:
         self.engine, self._quick = engine, quick
         self.capabilities: frozenset[Capability] = quick.capabilities
         self.labels = engine.labels
@@ -41,8 +42,13 @@ class QuickEngine:
         self.engine.close()
 
 
-def quicken(engine: TransformersEngine, probes: Sequence[str] | None) -> tuple[QuickEngine, Reduced | None]:
-    """The engine made faster; ``probes`` are texts on which bfloat16 is tried, None: it stays in float32."""
+def quicken(
+    engine: TransformersEngine, probes: Sequence[str] | None, lanes: int = 1, threads_each: int = 1
+) -> tuple[QuickEngine, Reduced | None]:
+    """The engine made faster; ``probes`` are texts on which bfloat16 is tried, None: it stays in float32.
+
+    ``lanes``: parts of a batch that are answered side by side, by products of ``threads_each`` threads.
+    """
     from tunesmith.models.encoder import TextNetwork
 
     whole = engine.network
@@ -50,7 +56,7 @@ def quicken(engine: TransformersEngine, probes: Sequence[str] | None) -> tuple[Q
     quick.budget_tokens = PADDED_TOKENS
     _pack(quick)
     tried = None if probes is None else reduce(quick, probes)
-    return QuickEngine(engine, quick), tried
+    return QuickEngine(engine, quick if lanes == 1 else Lanes(quick, lanes, threads_each)), tried
 
 
 def _pack(quick: TransformersEngine) -> None:

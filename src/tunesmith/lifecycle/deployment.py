@@ -31,6 +31,8 @@ FLUSH_S = 5.0
 
 NUM_PROBES = 512
 """Rows on which bfloat16 is tried."""
+MAX_LANES = 4
+"""Parts of one batch at most: of a batch of 32, parts of eight texts."""
 WARM_ROWS = 1, 64, 2, 48, 4, 32, 8, 24, 16, 12, 64, 32
 """Rows of the batches that a model answers before it is asked."""
 
@@ -313,11 +315,11 @@ def deploy(
     def open(version: ModelVersion) -> tuple[Answers, Observer | None]:
         from tunesmith.lifecycle.model import open_head
 
-        _leave_a_core()
+        shared = _share_cores()
         reference = f"{version.name}@{version.version}"
         model: Model = open_head(session, reference)
         probes = _probes(session, reference)
-        _quicken(reference, model, probes if precision == "bfloat16" else None)
+        _quicken(reference, model, probes if precision == "bfloat16" else None, shared)
         warm(model, probes)
         return model, observe(version)
 
@@ -335,18 +337,21 @@ def deploy(
     )
 
 
-def _leave_a_core() -> None:
-    """Let the model compute on all cores but one, which reads and writes requests, unless the environment decides.
+def _share_cores() -> tuple[int, int]:
+    """How many parts of a batch are answered side by side, and by how many threads each; the environment may decide.
 
-    Threads of one product wait for each other spinning: where one of them has to share its core, all of them lose. On
-    two busy cores an answer took 20 times as long with two threads as with one (docs/serving.md).
+    A text that comes alone is computed on all cores but one, which reads and writes requests. Threads of one product
+    wait for each other spinning: where one of them has to share its core, all of them lose. On two busy cores an answer
+    took 20 times as long with two threads as with one (docs/serving.md). Lanes do not wait for each other.
     """
     if "OMP_NUM_THREADS" in os.environ:
-        return
+        return 1, 1
     import torch
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(max(1, cores - 1))
+    lanes = min(cores, MAX_LANES)
+    return lanes, cores // lanes
 
 
 def warm(model: Answers, texts: Sequence[str]) -> None:
@@ -359,9 +364,9 @@ def warm(model: Answers, texts: Sequence[str]) -> None:
         model.predict_learned(model.as_learned([texts[at % len(texts)] for at in range(rows)]))
 
 
-def _quicken(reference: str, model: Model, probes: Sequence[str] | None) -> None:
+def _quicken(reference: str, model: Model, probes: Sequence[str] | None, shared: tuple[int, int]) -> None:
     """Let a model answer as fast as it can without other answers, and log what was tried."""
-    tried = model.quicken(probes)
+    tried = model.quicken(probes, *shared)
     if tried is None:
         return
     words = "answers in bfloat16" if tried.is_used else "stays in float32"

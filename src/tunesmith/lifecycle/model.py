@@ -90,17 +90,18 @@ class Model:
         treated = texts if self._treatment is None else self._treatment.texts(texts)
         return repair_texts(treated, unicode=self._repair.unicode, whitespace=self._repair.whitespace)
 
-    def quicken(self, probes: Sequence[str] | None = None) -> Reduced | None:
+    def quicken(self, probes: Sequence[str] | None = None, lanes: int = 1, threads_each: int = 1) -> Reduced | None:
         """Answer without padding and by products laid out for this processor from now on: the same up to rounding.
 
         ``probes`` are texts, as ``as_learned`` gives them, on which bfloat16 is tried; returned is what that showed.
+        ``lanes``: parts of a batch answered side by side, by products of ``threads_each`` threads.
         """
         from tunesmith.engines.quick import quicken
         from tunesmith.engines.transformers import TransformersEngine
 
         if not isinstance(self._engine, TransformersEngine):
             return None
-        self._engine, tried = quicken(self._engine, probes)
+        self._engine, tried = quicken(self._engine, probes, lanes, threads_each)
         return tried
 
     def close(self) -> None:
