@@ -8,6 +8,7 @@ answers.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,9 @@ class Product(nn.Module):
         return {**self.__dict__, "_laid_out": None}
 
 
+@functools.cache
 def _is_known(dtype: torch.dtype) -> bool:
+    """Whether products of that type have kernels for weights that were laid out."""
     has_kernels: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not has_kernels or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False

@@ -33,8 +33,11 @@ NUM_PROBES = 512
 """Rows on which bfloat16 is tried."""
 MAX_LANES = 4
 """Parts of one batch at most: of a batch of 32, parts of eight texts."""
-WARM_ROWS = 1, 64, 2, 48, 4, 32, 8, 24, 16, 12, 64, 32
+WARM_ROWS = 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 32, 64
 """Rows of the batches that a model answers before it is asked."""
+WARM_S = 2.0
+"""How long it does so: no larger batch is begun after. Of short texts all of them take half a second; of long ones, or
+by a large model, they would take a minute."""
 
 
 class Answers(Protocol):
@@ -308,7 +311,7 @@ def deploy(
 ) -> Deployment:
     """A released model of the session's project, opened and followed.
 
-    ``precision`` bfloat16: where every one of the model's own validation and test rows that is tried keeps its answer.
+    ``precision`` bfloat16: where the model's validation and test rows keep their answers (``engines/precision.py``).
     Raises: RecipeError for a language model, StoreError for what is not on record.
     """
 
@@ -359,9 +362,11 @@ def warm(model: Answers, texts: Sequence[str]) -> None:
 
     Kernels are made for the numbers of tokens that come, and memory is taken that later batches use again.
     """
-    texts = texts or ["warm"]
+    texts, until = texts or ["warm"], time.monotonic() + WARM_S
     for rows in WARM_ROWS:
         model.predict_learned(model.as_learned([texts[at % len(texts)] for at in range(rows)]))
+        if time.monotonic() > until:
+            return
 
 
 def _quicken(reference: str, model: Model, probes: Sequence[str] | None, shared: tuple[int, int]) -> None:
@@ -377,14 +382,15 @@ def _quicken(reference: str, model: Model, probes: Sequence[str] | None, shared:
 
 
 def _probes(session: Session, reference: str) -> list[str]:
-    """Texts, as the model reads them, that it did not learn from: its validation and test rows."""
+    """Texts, as the model reads them, that it did not learn from: of its validation and test rows, if they are there."""
     import polars as pl
 
     from tunesmith.lifecycle.reports import splits_of
 
     try:
         folder = splits_of(session, reference).path
-    except TunesmithError:
+        tables = [pl.scan_parquet(folder / f"{name}.parquet") for name in ("validation", "test")]
+        return pl.concat([one.select("text") for one in tables]).head(NUM_PROBES).collect()["text"].to_list()
+    except (TunesmithError, OSError, pl.exceptions.PolarsError) as error:
+        log.info("%s: its validation and test rows cannot be read, so none is tried: %s", reference, error)
         return []
-    texts = [pl.read_parquet(folder / f"{name}.parquet", columns=["text"])["text"] for name in ("validation", "test")]
-    return list(pl.concat(texts))[:NUM_PROBES]

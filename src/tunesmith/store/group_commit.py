@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,7 +56,7 @@ class GroupCommit(Generic[Item, Result]):
                     self._changed.notify_all()
         if isinstance(mine.result, BaseException):
             raise mine.result
-        return mine.result  # type: ignore[return-value]
+        return cast("Result", mine.result)
 
     def _answer(self, group: Sequence[_Waiting[Item, Result]]) -> None:
         results: Sequence[Result | BaseException]

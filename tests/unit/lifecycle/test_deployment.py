@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.serving import FakeModel, FakeObserver, deployment, version_of
@@ -115,7 +117,8 @@ def test_only_released_versions_are_served(tmp_path: object) -> None:
             resolve_reference(session, "desk@production")
 
 
-def test_a_model_answers_batches_of_every_size_before_it_is_asked() -> None:
+def test_a_model_answers_batches_of_every_size_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.lifecycle import deployment as module
     from tunesmith.lifecycle.deployment import WARM_ROWS, warm
 
     model = FakeModel("desk")
@@ -123,3 +126,26 @@ def test_a_model_answers_batches_of_every_size_before_it_is_asked() -> None:
     assert model.batches == list(WARM_ROWS) and {1, 64} <= set(WARM_ROWS)
     warm(model, [])  # a model whose rows are gone is warmed all the same
     assert len(model.batches) == 2 * len(WARM_ROWS)
+    monkeypatch.setattr(module, "WARM_S", 0.0)
+    slow = FakeModel("desk", delay_s=0.01)
+    warm(slow, ["one"])
+    assert slow.batches == [1], "a model that takes long is not kept from answering"
+
+
+def test_rows_that_cannot_be_read_stop_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import polars as pl
+
+    from tunesmith.lifecycle import reports
+    from tunesmith.lifecycle.deployment import NUM_PROBES, _probes
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr(reports, "splits_of", lambda session, reference: SimpleNamespace(path=tmp_path))
+    with open_session(tmp_path / "home") as session:
+        assert _probes(session, "desk@1") == [] and "cannot be read" in caplog.text
+        (tmp_path / "validation.parquet").write_bytes(b"no parquet")
+        assert _probes(session, "desk@1") == []
+        for name, texts in (("validation", ["a", "b"]), ("test", ["c"] * NUM_PROBES)):
+            pl.DataFrame({"text": texts, "label": texts}).write_parquet(tmp_path / f"{name}.parquet")
+        assert _probes(session, "desk@1") == ["a", "b", *["c"] * (NUM_PROBES - 2)]
