@@ -38,18 +38,21 @@ def spans_of(text: str, within: Span | None = None) -> list[Span]:
     return [span for run in runs for span in _in_run(text, run.start(), run.end())]
 
 
+def _bounds(pieces: Sequence[Span]) -> Span:
+    """Where the first of the pieces begins and the last ends; the text's beginning twice where all are empty."""
+    read = [span for span in pieces if span[1] > span[0]]
+    return min((start for start, _ in read), default=0), max((end for _, end in read), default=0)
+
+
 def _around(text: str, pieces: Sequence[Span]) -> Span:
     """The part of a text that holds these pieces, from white space to white space.
 
     A model reads a page of a text of megabytes: the words of the others are nobody's.
     """
-    read = [span for span in pieces if span[1] > span[0]]
-    if not read:
-        return 0, 0
-    first, last = min(start for start, _ in read), max(end for _, end in read)
+    first, last = _bounds(pieces)
     while first and not text[first - 1].isspace():
         first -= 1
-    while last < len(text) and not text[last].isspace():
+    while 0 < last < len(text) and not text[last].isspace():
         last += 1
     return first, last
 
@@ -119,11 +122,8 @@ def gathered(text: str, pieces: Sequence[Span], values: Sequence[float]) -> tupl
 
 def read_part(text: str, pieces: Sequence[Span]) -> Span:
     """Where the words begin and end of which at least these pieces are read; the text's beginning where none is."""
-    read = [span for span in pieces if span[1] > span[0]]
-    if not read:
-        return 0, 0
-    first, last = min(start for start, _ in read), max(end for _, end in read)
-    words = [span for span in spans_of(text, _around(text, read)) if span[1] > first and span[0] < last]
+    first, last = _bounds(pieces)
+    words = [span for span in spans_of(text, _around(text, pieces)) if span[1] > first and span[0] < last]
     return (words[0][0], words[-1][1]) if words else (first, last)
 
 

@@ -382,7 +382,7 @@ def _quicken(reference: str, model: Model, probes: Sequence[str] | None, shared:
 
 
 def _probes(session: Session, reference: str) -> list[str]:
-    """Texts, as the model reads them, that it did not learn from: of its validation and test rows, if they are there."""
+    """Texts that a model did not learn from, as it reads them: of its validation and test rows, where they are there."""
     import polars as pl
 
     from tunesmith.lifecycle.reports import splits_of
