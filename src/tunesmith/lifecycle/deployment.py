@@ -382,7 +382,7 @@ def _quicken(reference: str, model: Model, probes: Sequence[str] | None, shared:
 
 
 def _probes(session: Session, reference: str) -> list[str]:
-    """Texts that a model did not learn from, as it reads them: of its validation and test rows, where they are there."""
+    """Texts that a model did not learn from, as it reads them: of its validation and test rows, where present."""
     import polars as pl
 
     from tunesmith.lifecycle.reports import splits_of
