@@ -120,7 +120,7 @@ class Model:
             wanted = zip(self.labels, self.decision.thresholds or [0.5] * len(self.labels), strict=True)
             given = tuple(label for label, threshold in wanted if probabilities[label] >= threshold)
             return Prediction(None, None, None, probabilities, cut, labels=given)
-        label: str | None = max(probabilities, key=lambda name: probabilities[name])
+        label: str | None = max(probabilities, key=probabilities.__getitem__)
         probability = probabilities[str(label)]
         reject = self.decision.reject
         is_rejected = reject is not None and answer.score is not None and answer.score < reject.threshold

@@ -61,6 +61,27 @@ def test_a_batch_is_sorted_by_length_and_cut_where_padding_would_cost_too_much()
     assert [sorted(one) for one in gate.batches[1:]] == [["a", "b", "c"], ["yyyyyy", "zzzzzz"], ["x" * 12]]
 
 
+def test_a_batch_begins_as_soon_as_all_are_back_that_were_answered() -> None:
+    batcher, gate, first = held(BatchOptions(max_wait_ms=3_600_000))
+    together = [batcher.submit([name]) for name in "ab"]
+    gate.may_go.set()
+    for _ in range(5):
+        assert [one.result(10) for one in together] == [["<a>"], ["<b>"]], "nobody else was waited for"
+        together = [batcher.submit([name]) for name in "ab"]
+    assert [one.result(10) for one in together] == [["<a>"], ["<b>"]]
+    assert first.result(10) == ["<first>"]
+    assert {len(one) for one in gate.batches[1:]} == {2}, "each waited for the other"
+    assert batcher.close(timeout_s=10)
+
+
+def test_who_does_not_come_back_is_not_waited_for_longer_than_may_be() -> None:
+    batcher, gate, _ = held(BatchOptions(max_wait_ms=20))
+    together = [batcher.submit([name]) for name in "ab"]
+    gate.may_go.set()
+    assert [one.result(10) for one in together] == [["<a>"], ["<b>"]]
+    assert batcher.submit(["a"]).result(10) == ["<a>"]
+
+
 @pytest.mark.parametrize("max_rows", [1, 2, 5])
 def test_no_batch_is_larger_than_it_may_be(max_rows: int) -> None:
     batcher, gate, _ = held(BatchOptions(max_rows=max_rows, max_wait_ms=0))
