@@ -35,6 +35,32 @@ LEFT_OUT = "was left out of the champion's rows"
 NEARLY = "nearly the same text as a {} row of the champion"
 
 
+class NothingNew(DataError):
+    """No row is new, none is corrected and none leaves; ``counts``: what became of the rows that were read.
+
+    ``read`` is all of them: those the champion has (`known`), those nearly the same as a row of another of its splits
+    (`near`), those that its own run left out (`left_out`), and those that `prepare` took out (`removed`,
+    `quarantined`). ``champion``: how many rows it has.
+    """
+
+    def __init__(self, joined: Joined, fresh: Artifact) -> None:
+        rows = fresh.facts["rows"]
+        self.counts = {
+            "read": int(rows["read"]),
+            "known": joined.known.height,
+            "near": joined.near.height,
+            "left_out": joined.left_out.height,
+            "removed": int(rows["removed"]),
+            "quarantined": int(rows["quarantined"]),
+            "champion": joined.old.height,
+        }
+        super().__init__(
+            "no row is new: the champion has learned from, or was measured on, every row that the sources hold",
+            seen=f"{joined.num_read} rows read, {joined.old.height} of the champion",
+            next="add rows with `tunesmith retrain NAME --add FILE`, or wait for feedback",
+        )
+
+
 class Extend:
     """Joins new rows with those of a champion."""
 
@@ -46,7 +72,7 @@ class Extend:
     def run(self, given: Given, context: StepContext) -> Mapping[str, Facts]:
         """The facts of the splits, as `prepare` gives them, with what is old and what is new under `extended`.
 
-        Raises: DataError where nothing is new and nothing leaves, or where what stays fills no split.
+        Raises: NothingNew where nothing is new and nothing leaves, DataError where what stays fills no split.
         """
         before, fresh, config = given["before"], given["splits"], self.config
         joined = join(before, fresh, config, context.seed)
@@ -55,7 +81,7 @@ class Extend:
             joined = replace(joined, old=told.rows)
         rows = pl.concat([joined.old, joined.new], how="diagonal_relaxed")
         parts = {name: rows.filter(pl.col(SPLIT) == name, ~pl.col(ASIDE)) for name in SPLITS}
-        self._check(joined, parts, told)
+        self._check(joined, fresh, parts, told)
         extended = _extended(joined, config, told) | {"held": _held(joined.old, fresh)}
         if relabelled := extended["relabelled"]:
             context.warn(
@@ -82,14 +108,12 @@ class Extend:
         facts["extended"] = extended | {"new_labels": sorted(now - was), "gone_labels": sorted(was - now)}
         return {"splits": facts}
 
-    def _check(self, joined: Joined, parts: Mapping[SplitName, pl.DataFrame], told: Corrected | None) -> None:
+    def _check(
+        self, joined: Joined, fresh: Artifact, parts: Mapping[SplitName, pl.DataFrame], told: Corrected | None
+    ) -> None:
         is_same = told is None or told.changed.is_empty()
         if self.config.needs_new and is_same and joined.new.is_empty() and joined.gone.is_empty():
-            raise DataError(
-                "no row is new: the champion has learned from, or was measured on, every row that the sources hold",
-                seen=f"{joined.num_read} rows read, {joined.old.height} of the champion",
-                next="add rows with `tunesmith retrain NAME --add FILE`, or wait for feedback",
-            )
+            raise NothingNew(joined, fresh)
         if parts["train"].is_empty() or parts["test"].is_empty():
             raise DataError(
                 "without the rows of withdrawn sources a split is empty",

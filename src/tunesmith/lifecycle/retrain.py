@@ -11,6 +11,7 @@ from typing import Any, Literal
 from tunesmith.core import wiring
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.data.extend import NothingNew
 from tunesmith.data.sources.file_set import is_several
 from tunesmith.lifecycle import anew, permission
 from tunesmith.lifecycle.capture import recipe_of
@@ -29,6 +30,7 @@ from tunesmith.training.config import TrainConfig
 Cause = Literal["by hand", "drift", "labels", "erasure"]
 ADDED = "added-"
 KINDS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
+NOTHING_NEW = "nothing new to learn from, so no run was begun"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Retrained:
     gone: Mapping[str, str]
     """Sources whose file is no longer there, with its path: the champion's rows of them are used as it has them."""
     result: RunResult | None
-    """How the run of the challenger ended; None where nothing called for one."""
+    """How the run of the challenger ended; None where nothing called for one, or nothing is new."""
+    nothing_new: Mapping[str, int] | None = None
+    """What became of the rows that were looked at, where none is new (`NothingNew.counts`): no run was begun."""
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON values."""
@@ -57,6 +61,7 @@ class Retrained:
         return one | {
             "without": list(self.without),
             "gone": dict(self.gone),
+            "nothing_new": None if self.nothing_new is None else dict(self.nothing_new),
             "run": None if self.result is None else self.result.to_dict(),
         }
 
@@ -75,8 +80,8 @@ def retrain(
     One that learned from rows of people who were erased since is trained anew, from the recipe's base. ``add``: files
     with more labelled rows, in the columns of a source of the recipe. ``on``: only where that, or an erasure, calls
     for it, for a timer to ask often.
-    Raises: RecipeError for a model that is no head's, StoreError where its recipe or rows are gone, DataError where no
-        row is new.
+    Where no row is new, none is corrected and none leaves, no run is begun: equal rows give an equal model.
+    Raises: RecipeError for a model that is no head's, StoreError where its recipe or rows are gone.
     """
     version, alias = _champion(session, reference)
     name = f"{version.name}@{version.version}"
@@ -118,7 +123,11 @@ def retrain(
     if erased and isinstance(recipe, Recipe):
         why = f"{why}: {anew.words_of(recipe)}"
         anew.check_base(session, recipe)
-    result = start_run(session, recipe, until, cause=cause)
+    try:
+        result = start_run(session, recipe, until, cause=cause)
+    except NothingNew as error:
+        why = NOTHING_NEW if on is None else f"{why}; {NOTHING_NEW}"
+        return Retrained(name, cause, why, len(told), len(told.old), without, gone, None, error.counts)
     return Retrained(name, cause, why, len(told), len(told.old), without, gone, result)
 
 

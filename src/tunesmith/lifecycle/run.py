@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import Interrupted, StepError, TunesmithError
 from tunesmith.core.events import Event, EventLog
+from tunesmith.lifecycle import news
 from tunesmith.lifecycle.base_step import held_fast
 from tunesmith.lifecycle.champion import note_champion, noted
 from tunesmith.lifecycle.flow import Flow
@@ -62,13 +63,17 @@ class RunResult:
 
 
 def start_run(session: Session, recipe: AnyRecipe, until: Until = "release", cause: str = "by hand") -> RunResult:
-    """Run a recipe under a new run id; ``cause``: why a model in production is trained again, where one is."""
+    """Run a recipe under a new run id; ``cause``: why a model in production is trained again, where one is.
+
+    Raises: NothingNew, before a run is on record, where such a model would be given nothing that it does not have.
+    """
     recipe = held_fast(recipe, session.ledger)
+    warned = news.ask(session, recipe)
     stamp = datetime.now(UTC).strftime("%m%d-%H%M")
     run_id = f"{recipe.name}-{stamp}-{secrets.token_hex(2)}"
     with _held(session, run_id) as folder:
         record(recipe, folder)
-        return _locked(session, recipe, digest_of(recipe), run_id, until, folder, cause)
+        return _locked(session, recipe, digest_of(recipe), run_id, until, folder, cause, warned)
 
 
 def resume_run(session: Session, run_id: str, until: Until = "release") -> RunResult:
@@ -92,7 +97,14 @@ def _held(session: Session, run_id: str) -> Iterator[Path]:
 
 
 def _locked(
-    session: Session, recipe: AnyRecipe, digest: str, run_id: str, until: Until, folder: Path, cause: str = "by hand"
+    session: Session,
+    recipe: AnyRecipe,
+    digest: str,
+    run_id: str,
+    until: Until,
+    folder: Path,
+    cause: str = "by hand",
+    warned: Sequence[Event] = (),
 ) -> RunResult:
     started = datetime.now(UTC)
     session.ledger.start_run(run_id, recipe.name, recipe.task, digest, by=session.actor)
@@ -114,6 +126,8 @@ def _locked(
         run_id=run_id,
     )
     try:
+        for event in warned:
+            listen(event)
         flow = flow_of(recipe, runner.store)
         results = runner.run(flow.specs)
         made = flow.made(results)
