@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 def evaluate(
     screen: Screen,
     model: Reference,
-    file: Annotated[Path, typer.Argument(help="A labelled CSV, TSV or JSON lines file.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help="A labelled CSV, JSON, JSON lines, Parquet or Arrow file.", metavar="FILE")
+    ],
     label_column: Annotated[
         str | None,
         typer.Option(

@@ -31,7 +31,7 @@ def explain(
     model: Reference,
     text: Annotated[list[str] | None, typer.Option("--text", help="A text to explain. Repeatable.")] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="A CSV, TSV or JSON lines file; its first 200 texts.")
+        Path | None, typer.Option("--file", help="A CSV, JSON, JSON lines, Parquet or Arrow file; its first 200 texts.")
     ] = None,
     method: Annotated[
         Literal["ig", "occlusion"],

@@ -19,7 +19,11 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Where the recipe goes.", metavar="FOLDER")] = Path(),
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="A CSV, TSV or JSON lines file whose columns are filled in.", show_default=False),
+        typer.Option(
+            "--from",
+            help="A CSV, JSON, JSON lines, Parquet or Arrow file whose columns are filled in.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Write a commented recipe that runs. Nothing is ever overwritten."""

@@ -30,7 +30,7 @@ What = Annotated[
 Subject = Annotated[
     str | None,
     typer.Argument(
-        help="show: name@alias, name@version, name or run:ID; suggest: a recipe, or a CSV or JSON lines file.",
+        help="show: name@alias, name@version, name or run:ID; suggest: a recipe, or a file of rows.",
         metavar="MODEL|FILE",
         show_default=False,
     ),

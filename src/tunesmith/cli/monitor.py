@@ -37,7 +37,9 @@ def monitor(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", help="Check the texts of a CSV, TSV or JSON lines file instead of captured ones.", metavar="FILE"
+            "--file",
+            help="Check the texts of a CSV, JSON, JSON lines, Parquet or Arrow file instead of captured ones.",
+            metavar="FILE",
         ),
     ] = None,
     text_column: TextColumn = None,

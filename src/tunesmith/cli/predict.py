@@ -27,7 +27,8 @@ def predict(
     screen: Screen,
     model: Reference,
     file: Annotated[
-        Path | None, typer.Argument(help="A CSV, TSV or JSON lines file.", metavar="FILE", show_default=False)
+        Path | None,
+        typer.Argument(help="A CSV, JSON, JSON lines, Parquet or Arrow file.", metavar="FILE", show_default=False),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the answered file goes.")] = None,
     text: Annotated[list[str] | None, typer.Option("--text", help="A text to answer. Repeatable.")] = None,
@@ -55,10 +56,10 @@ def predict(
         return
     assert file is not None
     if out is None:
-        likely = file.with_name(f"{file.stem}-predicted{file.suffix}")
-        raise RecipeError(
-            "where shall the answers go?", next=screen.command("predict", model, str(file), "--out", str(likely))
-        )
+        from tunesmith.lifecycle.table_file import answers_name
+
+        likely = screen.command("predict", model, str(file), "--out", str(answers_name(file)))
+        raise RecipeError("where shall the answers go?", next=likely)
     with screen.working() as work:
         written = api.predict_file(
             model,

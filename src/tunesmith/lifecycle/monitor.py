@@ -254,6 +254,7 @@ def _told(
     why = causes(facts, traffic, config)
     page = folder / PAGE
     notes = list(facts["notes"]) if facts else [f"nothing was captured since {begin:%Y-%m-%d %H:%M} UTC: not enough"]
+    notes += [] if found is None else found.notes
     checked = now.isoformat(timespec="seconds")
     since = None if begin is None else begin.isoformat(timespec="seconds")
     view = DriftView(

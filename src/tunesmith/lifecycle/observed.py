@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Observed:
     rows: dict[str, int]
     """``read``, ``looked_at``, and why the others were not."""
     latencies_ms: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was odd about the file."""
 
 
 def captured(session: Session, version: ModelVersion, since: datetime, most: int) -> Observed | None:
@@ -85,17 +88,22 @@ def from_file(
     # Only as asked: a column that is called as in training may hold something else, and would look like wrong answers.
     label = None if label_column is None else columns.named(head, label_column, "--label-column", path.name)
     counts: Counter[str] = Counter()
-    pairs = list(_pairs(table.records(), text, label, manifest, counts))
-    if not pairs:
+    reasons: Counter[str] = Counter()
+    # Counted first and read again: only the rows that are drawn are held.
+    num = sum(1 for _ in _usable(table.records(), text, counts, reasons))
+    if not num:
         raise DataError(
             f"{path.name}: no row has a text, so nothing can be compared",
-            seen=", ".join(f"{number} {what}" for what, number in counts.items()) or "no rows",
+            seen=", ".join(f"{number} {what}" for what, number in (counts + reasons).items()) or "no rows",
             next="check --text-column",
         )
-    if len(pairs) > most:
-        counts["not drawn"] += len(pairs) - most
-        places = np.sort(np.random.default_rng([seed, 33]).permutation(len(pairs))[:most])
-        pairs = [pairs[place] for place in places]
+    drawn = np.ones(num, bool)
+    if num > most:
+        counts["not drawn"] += num - most
+        drawn = np.zeros(num, bool)
+        drawn[np.random.default_rng([seed, 33]).permutation(num)[:most]] = True
+    again = _usable(table.records(), text, Counter(), Counter())
+    pairs = [(str(one.cells[text]), _truth(one, label, manifest)) for one in compress(again, drawn)]
     key = session.workspace.subject_key() if manifest.privacy else None
     treatment = treatment_of(manifest.privacy, key)
     texts = [one for one, _ in pairs]
@@ -109,25 +117,34 @@ def from_file(
         "truth": [None if truth is None else _json(truth) for _, truth in pairs],
     }
     dataset = _dataset(session, rows, f"{version.name}@{version.version}")
-    return Observed(dataset, {"read": sum(counts.values()) + len(pairs), "looked_at": len(pairs), **counts})
+    told = {"read": sum(counts.values()) + len(pairs), "looked_at": len(pairs), **counts}
+    return Observed(dataset, told, notes=(*_refusals(path, reasons), *table.notes))
 
 
-def _pairs(
-    records: Iterator[Record], text: str, label: str | None, manifest: ModelManifest, counts: Counter[str]
-) -> Iterator[tuple[str, Any]]:
-    """Text and truth of each record that has a text; every other one is counted, with the reason."""
+def _usable(records: Iterator[Record], text: str, counts: Counter[str], reasons: Counter[str]) -> Iterator[Record]:
+    """Each record that has a text; every other one is counted, one that is no row with its reason too."""
     for record in records:
-        content = record.cells.get(text)
         if record.error is not None:
             counts["refused"] += 1
-        elif columns.is_empty(content):
+            reasons[record.reason] += 1
+        elif columns.is_empty(record.cells.get(text)):
             counts["text is empty"] += 1
         else:
-            cell = None if label is None else record.cells.get(label)
-            yield str(content), None if columns.is_empty(cell) else _truth(cell, manifest)
+            yield record
 
 
-def _truth(cell: Any, manifest: ModelManifest) -> Any:
+def _refusals(path: Path, reasons: Counter[str]) -> tuple[str, ...]:
+    if not reasons:
+        return ()
+    words = ", ".join(f"{why} ({number:,})" for why, number in reasons.most_common())
+    return (f"{path.name}: {reasons.total():,} records cannot be read as rows: {words}",)
+
+
+def _truth(record: Record, label: str | None, manifest: ModelManifest) -> Any:
+    """The true label of a record; None where it has none."""
+    cell = None if label is None else record.cells.get(label)
+    if columns.is_empty(cell):
+        return None
     if manifest.task == "tag":
         return names_of(cell, "|")
     return columns.as_number(cell) if manifest.task == "regress" else str(cell).strip()

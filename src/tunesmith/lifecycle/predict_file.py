@@ -19,7 +19,17 @@ from tunesmith.lifecycle.asked_rows import DETECTED, WRITTEN_ROWS, Asking, askin
 from tunesmith.lifecycle.language_model import LanguageModel
 from tunesmith.lifecycle.model import Model, Prediction
 from tunesmith.lifecycle.session import Session
-from tunesmith.lifecycle.table_file import FORMULA, Added, Delimited, Record, TableFile, open_table, same_format, sample
+from tunesmith.lifecycle.table_file import (
+    FORMULA,
+    Added,
+    Delimited,
+    Record,
+    TableFile,
+    answers_name,
+    open_table,
+    same_format,
+    sample,
+)
 from tunesmith.store.files import reported, sync_folder, sync_tree, temporary_folder
 
 WINDOW_ROWS = 512
@@ -225,8 +235,7 @@ def check_output(path: Path, out: Path) -> None:
     if not out.absolute().parent.is_dir():
         raise RecipeError("the folder of the output does not exist", seen=out, next=f"mkdir -p {out.parent}")
     if out.exists() and path.exists() and out.samefile(path):
-        other = path.with_name(f"{path.stem}-predicted{path.suffix}")
-        raise RecipeError("the output would replace the input", seen=out, next=f"--out {other}")
+        raise RecipeError("the output would replace the input", seen=out, next=f"--out {answers_name(path)}")
 
 
 def _survey(table: TableFile) -> tuple[int, int, list[str]]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core import wiring
-from tunesmith.core.errors import DataError, RecipeError
+from tunesmith.core.errors import RecipeError
 from tunesmith.core.source import Batch
 from tunesmith.data.sources.compressed import plain_name
-from tunesmith.data.sources.several import ONE_FILE, kind_of, open_files
+from tunesmith.data.sources.files import require_file
+from tunesmith.data.sources.several import ONE_FILE, open_files, told_kind
 from tunesmith.lifecycle import columns
 from tunesmith.lifecycle.table_file import DELIMITED_SUFFIXES, SAMPLED_ROWS
 from tunesmith.recipe.load import load
@@ -118,17 +119,8 @@ class _Sample:
 
 
 def _sampled(data: Path) -> _Sample:
-    """The file's kind by its name, and its first rows by column; a `.json` file may hold JSON lines."""
-    kind = kind_of(data.name)
-    try:
-        return _sampled_as(kind, data)
-    except DataError as error:
-        if kind == "json" and "jsonl" in (error.next or ""):
-            return _sampled_as("jsonl", data)
-        raise
-
-
-def _sampled_as(kind: str, data: Path) -> _Sample:
+    """The file's kind, and its first rows by column."""
+    kind = told_kind(require_file(data, source=data.name))
     config = wiring.load(wiring.wire("source", kind).config or "")
     source = open_files(config(name="input", path=str(data)))
     batch = next(iter(source.read()), Batch({}))

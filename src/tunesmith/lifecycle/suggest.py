@@ -9,9 +9,10 @@ from typing import Any
 
 from tunesmith.core import machine
 from tunesmith.core.errors import RecipeError
+from tunesmith.data.sources.several import told_kind
 from tunesmith.lifecycle import columns
 from tunesmith.lifecycle.planned import Plan
-from tunesmith.lifecycle.table_file import DELIMITED_SUFFIXES, JSONL_SUFFIXES, open_table, sample
+from tunesmith.lifecycle.table_file import is_table, open_table, sample
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.selection import resources
 from tunesmith.selection.catalogue import offers
@@ -50,7 +51,7 @@ def recipe_of(path: Path, task: str | None) -> str | Path | dict[str, Any]:
 
     Raises: RecipeError where no columns are likely, or a task is given for a recipe, which has its own.
     """
-    if path.suffix.lower() not in (*DELIMITED_SUFFIXES, *JSONL_SUFFIXES):
+    if not is_table(path):
         if task is not None:
             raise RecipeError("a recipe says its task itself", seen=f"--task {task}", next="leave --task out")
         return path
@@ -61,8 +62,11 @@ def recipe_of(path: Path, task: str | None) -> str | Path | dict[str, Any]:
             seen=path.name,
             next="write a recipe that names them (`columns: {text: …, label: …}`), and suggest for it",
         )
-    kind = "jsonl" if path.suffix.lower() in JSONL_SUFFIXES else "csv"
-    source = {"kind": kind, "path": str(path.absolute()), "columns": {"text": guess.text, "label": guess.label}}
+    source = {
+        "kind": told_kind(path),
+        "path": str(path.absolute()),
+        "columns": {"text": guess.text, "label": guess.label},
+    }
     return {
         "task": task or ("regress" if guess.is_numeric else "classify"),
         "name": "suggest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,18 +12,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from tunesmith.core import wiring
 from tunesmith.core.errors import RecipeError
-from tunesmith.core.source import Refused
+from tunesmith.core.source import Refused, Source
 from tunesmith.data.sources import jsonl, text
 from tunesmith.data.sources.batches import bounded
-from tunesmith.data.sources.compressed import plain_name
+from tunesmith.data.sources.compressed import ENDINGS, plain_name
 from tunesmith.data.sources.csv import CsvConfig, CsvSource
 from tunesmith.data.sources.files import require_file
+from tunesmith.data.sources.several import ONE_FILE, kind_of, open_files, told_kind
 
 SAMPLED_ROWS = 2_000
 """Rows looked at to tell which column is which."""
-JSONL_SUFFIXES = (".jsonl", ".ndjson", ".json")
+LINES_SUFFIXES = (".jsonl", ".ndjson")
 DELIMITED_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt")
+TABLE_SUFFIXES = (*DELIMITED_SUFFIXES, *(ending for _, endings in ONE_FILE.values() for ending in endings))
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell (OWASP, CSV injection)."""
 QUOTE = '"'
@@ -36,7 +40,9 @@ class Record:
     cells: Mapping[str, Any]
     """By column; empty where the record is no row."""
     error: str | None = None
-    """Why it is no row."""
+    """Why it is no row, and how it begins."""
+    reason: str = ""
+    """Why it is no row, in words that are counted."""
     raw: Any = None
     """What the file needs to write the record again."""
 
@@ -47,6 +53,8 @@ class TableFile(Protocol):
     path: Path
     format: str
     columns: tuple[str, ...]
+    out_suffixes: tuple[str, ...]
+    """How a file that its lines are written to may be called; the first is proposed."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -64,10 +72,15 @@ class TableFile(Protocol):
 
 def open_table(path: Path, wanted: Sequence[str] = ()) -> TableFile:
     """The file as records; a column name that is ``wanted`` helps to tell a header."""
-    require_file(path, source=path.name)
-    if plain_name(path.name).endswith(JSONL_SUFFIXES):
-        return JsonLines(path)
-    return Delimited(path, wanted)
+    kind = told_kind(require_file(path, source=path.name))
+    if kind == "csv":
+        return Delimited(path, wanted)
+    return JsonLines(path) if kind == "jsonl" else Stored(path, kind)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is one of rows by its name, packed or not."""
+    return plain_name(path.name).endswith(TABLE_SUFFIXES)
 
 
 def sample(table: TableFile) -> dict[str, list[Any]]:
@@ -78,19 +91,56 @@ def sample(table: TableFile) -> dict[str, list[Any]]:
 
 def same_format(path: Path, table: TableFile) -> None:
     """Refuse an output whose name says another format than its content will have."""
-    suffix, is_lines = path.suffix.lower(), isinstance(table, JsonLines)
-    other = DELIMITED_SUFFIXES if is_lines else JSONL_SUFFIXES
-    if suffix in other:
+    name = path.name.lower()
+    if name.endswith((*TABLE_SUFFIXES, *ENDINGS)) and not name.endswith(table.out_suffixes):
+        is_stored = isinstance(table, Stored)
         raise RecipeError(
-            "the answers come in the format of the input",
+            f"the answers to {table.format} come as JSON lines"
+            if is_stored
+            else "the answers come in the format of the input, not packed",
             seen=f"{table.path.name} → {path.name}",
-            allowed=", ".join(JSONL_SUFFIXES[:2] if is_lines else DELIMITED_SUFFIXES),
-            next=f"--out {path.with_suffix(table.path.suffix)}",
+            allowed=", ".join(LINES_SUFFIXES if isinstance(table, JsonLines) else table.out_suffixes),
+            next=f"--out {path.with_name(_stem(path) + _out_suffix(table))}",
         )
+
+
+def answers_name(path: Path) -> Path:
+    """A name for the file with the answers to another, beside it: `new-predicted.csv` for `new.csv.gz`."""
+    plain = Path(plain_name(path.name))
+    if kind_of(path.name) != "csv":
+        suffix = plain.suffix if plain.suffix in LINES_SUFFIXES else LINES_SUFFIXES[0]
+    else:
+        suffix = plain.suffix if plain.suffix in DELIMITED_SUFFIXES else DELIMITED_SUFFIXES[0]
+    return path.with_name(f"{_stem(path)}-predicted{suffix}")
+
+
+def _out_suffix(table: TableFile) -> str:
+    """The ending of the input where the answers may have it, so that `.tsv` stays `.tsv`."""
+    own = Path(plain_name(table.path.name)).suffix
+    return own if own in table.out_suffixes else table.out_suffixes[0]
+
+
+def _stem(path: Path) -> str:
+    """A file's name without the ending that says its format, and without the one that says how it is packed."""
+    return Path(path.name[: len(plain_name(path.name))]).stem
+
+
+def _in_place(source: Source) -> Iterator[tuple[dict[str, Any], Refused | None]]:
+    """Every record of a source in its place, as cells by column, and why it is no row where it is none."""
+    position = 0
+    for batch in source.read():
+        refused: dict[int, Refused] = {one.position: one for one in batch.refused}
+        rows = zip(*batch.columns.values(), strict=True)
+        for _ in range(batch.num_rows + len(refused)):
+            position += 1
+            one = refused.get(position)
+            yield ({}, one) if one is not None else (dict(zip(batch.columns, next(rows), strict=True)), None)
 
 
 class Delimited:
     """Comma, semicolon, tab or pipe separated text."""
+
+    out_suffixes: tuple[str, ...] = DELIMITED_SUFFIXES
 
     def __init__(self, path: Path, wanted: Sequence[str] = ()) -> None:
         self.path = path
@@ -114,18 +164,8 @@ class Delimited:
 
     def records(self) -> Iterator[Record]:
         """Every record once; those that are no rows stand in their place."""
-        position = 0
-        for batch in self._source.read():
-            refused: dict[int, Refused] = {one.position: one for one in batch.refused}
-            rows = zip(*batch.columns.values(), strict=True)
-            for _ in range(batch.num_rows + len(refused)):
-                position += 1
-                one = refused.get(position)
-                if one is not None:
-                    yield Record({}, f"{one.reason}: {one.record}")
-                else:
-                    row = next(rows)
-                    yield Record(dict(zip(self.columns, row, strict=True)), raw=row)
+        for cells, refused in _in_place(self._source):
+            yield Record(cells) if refused is None else _no_row(refused.reason, refused.record)
 
     def head(self, added: Sequence[str]) -> bytes:
         """The header as it was with the new names, where there was one."""
@@ -134,7 +174,7 @@ class Delimited:
 
     def line(self, record: Record, added: Sequence[str], cells: Mapping[str, Added]) -> bytes:
         """The cells as they were and the new ones; a record that is no row has empty cells."""
-        own = record.raw if record.error is None else ("",) * len(self.columns)
+        own = list(record.cells.values()) if record.error is None else [""] * len(self.columns)
         return self._row(own, [inert(cells.get(name)) for name in added])
 
     def _row(self, cells: Sequence[str], added: Sequence[str]) -> bytes:
@@ -153,6 +193,8 @@ class Delimited:
 
 class JsonLines:
     """One JSON object a line; the members that are there stay as they are written."""
+
+    out_suffixes: tuple[str, ...] = (*LINES_SUFFIXES, ".json")
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -176,14 +218,14 @@ class JsonLines:
         self._num_blank_lines = 0
         for block in text.blocks(self.path, self._encoding, source=self.path.name, is_cr_break=False):
             if isinstance(block, text.Unreadable):
-                yield Record({}, f"{block.reason}: {bounded(block.head)}")
+                yield _no_row(block.reason, bounded(block.head))
                 continue
             for line in block.removesuffix("\n").split("\n"):
                 if not line or line.isspace():
                     self._num_blank_lines += 1
                     continue
                 cells, reason = jsonl.parse(line)
-                yield Record({}, f"{reason}: {bounded(line)}") if reason else Record(cells, raw=line.strip())
+                yield _no_row(reason, bounded(line)) if reason else Record(cells, raw=line.strip())
 
     def head(self, added: Sequence[str]) -> bytes:
         """Nothing: every line names its own columns."""
@@ -191,12 +233,56 @@ class JsonLines:
 
     def line(self, record: Record, added: Sequence[str], cells: Mapping[str, Added]) -> bytes:
         """The object as it was written, with the given members more."""
-        members = json.dumps({name: cells[name] for name in added if name in cells}, ensure_ascii=False)
+        members = _members(added, cells)
         if record.error is not None:
             return f"{members}\n".encode()
         before = record.raw[:-1].rstrip()
         comma = "" if before == "{" else ", "
         return f"{before}{comma}{members[1:]}\n".encode()
+
+
+class Stored:
+    """A Parquet or Arrow file, or one JSON document: read as a recipe's source is, answered in JSON lines."""
+
+    out_suffixes: tuple[str, ...] = LINES_SUFFIXES
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self.path = path
+        config = wiring.load(wiring.wire("source", kind).config or "")
+        self._source = open_files(config(name="input", path=str(path)))
+        description = self._source.describe()
+        self.columns, self.format = description.columns, description.format
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the file."""
+        return self._source.describe().notes
+
+    def records(self) -> Iterator[Record]:
+        """Every record once; those that are no rows stand in their place."""
+        for cells, refused in _in_place(self._source):
+            yield Record(cells) if refused is None else _no_row(refused.reason, refused.record)
+
+    def head(self, added: Sequence[str]) -> bytes:
+        """Nothing: every line names its own columns."""
+        return b""
+
+    def line(self, record: Record, added: Sequence[str], cells: Mapping[str, Added]) -> bytes:
+        """The cells as JSON, a number that JSON lacks by its name; then the given members."""
+        own = {name: cell if _is_finite(cell) else str(cell) for name, cell in record.cells.items()}
+        return f"{_members((*own, *added), {**own, **cells})}\n".encode()
+
+
+def _members(names: Sequence[str], cells: Mapping[str, Any]) -> str:
+    return json.dumps({name: cells[name] for name in names if name in cells}, ensure_ascii=False, allow_nan=False)
+
+
+def _is_finite(cell: Any) -> bool:
+    return not isinstance(cell, float) or math.isfinite(cell)
+
+
+def _no_row(reason: str, shown: str) -> Record:
+    return Record({}, f"{reason}: {shown}", reason)
 
 
 def inert(value: Added) -> str:

@@ -23,6 +23,10 @@ ONE_FILE: dict[str, tuple[str, tuple[str, ...]]] = {
     "arrow": ("tunesmith.data.sources.arrow:ArrowSource", (".arrow", ".feather", ".ipc")),
 }
 """By kind: the source that reads one file, and the endings by which the files of a folder are told."""
+MAGICS = {b"PAR1": "parquet", b"ARROW1": "arrow", b"\xff\xff\xff\xff": "arrow"}
+"""What a file begins with that is read by one kind, whatever its name."""
+JSON_KINDS = {"json": "jsonl", "jsonl": "json"}
+"""Either may hold the other: `.json` is used for lines too."""
 SHOWN_FILES = 8
 
 
@@ -30,6 +34,28 @@ def kind_of(name: str) -> str:
     """The kind of source that reads a file, packed or not, by its name; separated text where that says nothing."""
     plain = plain_name(name)
     return next((kind for kind, (_, endings) in ONE_FILE.items() if plain.endswith(endings)), "csv")
+
+
+def told_kind(path: Path) -> str:
+    """The kind of source that reads one file, by its first bytes, its name, and for JSON by what it holds.
+
+    Raises: DataError where it is JSON and neither a document nor lines.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(max(map(len, MAGICS)))
+    kind = next((kind for magic, kind in MAGICS.items() if head.startswith(magic)), kind_of(path.name))
+    if kind not in JSON_KINDS:
+        return kind
+    config = wiring.load(wiring.wire("source", kind).config or "")
+    try:
+        open_files(config(name="input", path=str(path))).describe()
+    except DataError as error:
+        other = JSON_KINDS[kind]
+        # Its name said one of the two, and the reader of that one saw that it is the other.
+        if f"`kind: {other}`" in (error.next or ""):
+            return other
+        raise
+    return kind
 
 
 def open_files(config: Any) -> Source:

@@ -39,9 +39,9 @@ class RuleEngine:
         """Nothing to free."""
 
 
-def rule_model(task: Literal["classify", "regress"], labels: tuple[str, ...]) -> Model:
-    """A model around the rule engine, whose training rows had their white space and letters repaired."""
-    manifest = ModelManifest(
+def rule_manifest(task: Literal["classify", "regress"], labels: tuple[str, ...]) -> ModelManifest:
+    """What stands beside a model whose training rows had their white space and letters repaired."""
+    return ModelManifest(
         task=task,
         labels=labels,
         base=BaseReference(name="rule", digest="0" * 64),
@@ -50,7 +50,11 @@ def rule_model(task: Literal["classify", "regress"], labels: tuple[str, ...]) ->
         length=LengthPolicy(max_tokens=10),
         repair=TextRepair(unicode=True, whitespace=True),
     )
-    return Model("rule@1", manifest, RuleEngine(task))  # type: ignore[arg-type]
+
+
+def rule_model(task: Literal["classify", "regress"], labels: tuple[str, ...]) -> Model:
+    """A model around the rule engine."""
+    return Model("rule@1", rule_manifest(task, labels), RuleEngine(task))  # type: ignore[arg-type]
 
 
 @pytest.fixture
