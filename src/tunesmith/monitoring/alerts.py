@@ -25,6 +25,7 @@ SHOWN = {
     "language": "language",
     "embedding": "what the texts are about",
     "labels": "labels that are predicted",
+    "one_label": "how often one label is predicted",
     "confidence": "how sure the model is",
     "predicted": "predicted values",
 }
@@ -81,7 +82,8 @@ def causes(
     for one in () if facts is None else facts["tests"]:
         if one["is_alert"]:
             kind: Literal["drift", "performance"] = "performance" if one["group"] == "performance" else "drift"
-            words = f"{words_of(one['name'])}: effect {one['effect']:.2f}, p {_p(one['adjusted'])} over all tests"
+            what = one["why"] or f"effect {one['effect']:.2f}"
+            words = f"{words_of(one['name'])}: {what}, p {_p(one['adjusted'])} over all tests"
             found.append(Cause(kind, one["name"], words, one["adjusted"], config.drift.alert_at))
     p95, failed = (traffic or {}).get("latency_ms", {}).get("p95"), (traffic or {}).get("failed_share")
     if config.latency_p95_ms is not None and p95 is not None and p95 > config.latency_p95_ms:

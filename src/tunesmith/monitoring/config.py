@@ -34,6 +34,9 @@ class DriftConfig(Config):
     min_effect: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     """Smallest change that may alert, 0 to below 1: about the share of texts that would have to be others. With
     100,000 texts any test finds something; below this it is not worth a word. Default: 0.05."""
+    min_ratio: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 2.0
+    """How many times as often, or as rarely, a single label must be given to alert, at least 1. Default: 2, twice or
+    half as often."""
     min_rows: Annotated[int, Field(ge=20, strict=True)] = 50
     """Texts below which nothing is tested, at least 20; "not enough" is said, never "no drift". Default: 50."""
     most_rows: Annotated[int, Field(ge=100, le=100_000, strict=True)] = 5000

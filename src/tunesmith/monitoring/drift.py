@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.monitoring import statistics
+from tunesmith.monitoring import one_label, statistics
 from tunesmith.monitoring.config import DriftConfig
 from tunesmith.monitoring.statistics import Tested
 
@@ -19,12 +19,13 @@ Group = Literal["text", "embedding", "labels", "answers", "performance"]
 Verdict = Literal["changed", "too small to matter", "not shown", "not enough"]
 
 TEXT = ("characters", "tokens", "unseen_words", "uppercase", "digits", "punctuation", "other_letters", "language")
-VECTORS, LABELS, NEAREST = "embedding", "labels", "nearest"
+VECTORS, LABELS, ONE_LABEL, NEAREST = "embedding", "labels", "one_label", "nearest"
 WINDOW_VECTORS = 1000
 """Vectors of the window that are compared; a test of so many misses nothing that matters, and costs seconds."""
 BINS = 24
 MOST_SHOWN = 12
 """Categories that a picture shows; the others are one bar."""
+LABEL_CHARS = 60
 OTHERS = "(others)"
 
 
@@ -83,12 +84,13 @@ def judge(outcomes: Sequence[Outcome], config: DriftConfig) -> None:
     tested = [one for one in outcomes if one.p_value is not None]
     for one, adjusted in zip(tested, statistics.holm([one.p_value or 0.0 for one in tested]), strict=True):
         one.adjusted = adjusted
-        is_seen = adjusted <= config.alert_at
+        is_seen, least = adjusted <= config.alert_at, _least(one, config)
         if not is_seen:
-            one.verdict = "not shown"
-        elif one.effect is not None and one.effect < config.min_effect:
+            one.verdict, one.why = "not shown", ""
+        elif one.effect is not None and one.effect < least:
             one.verdict = "too small to matter"
-            one.why = f"effect {one.effect:.3f}, at least {config.min_effect:g} is asked for"
+            asked = f"effect {one.effect:.3f}, at least {least:.3g} is asked for"
+            one.why = f"{one.why}; {asked}" if one.why else asked
         else:
             one.verdict, one.is_alert = "changed", True
 
@@ -110,6 +112,36 @@ def _compared(reference: Columns, window: Columns, config: DriftConfig, rng: np.
         outcome.statistic, outcome.p_value, outcome.effect = found.statistic, found.p_value, found.effect
         outcome.picture = _picture(name, reference, window)
         yield outcome
+        if name == LABELS:
+            yield _one_label(outcome, reference, window, config, rng)
+
+
+def _one_label(
+    labels: Outcome, reference: Columns, window: Columns, config: DriftConfig, rng: np.random.Generator
+) -> Outcome:
+    """The test of the one label that moved most, beside the test of all of them."""
+    if LABELS in window.sets:
+        found = one_label.of_sets(reference.sets[LABELS], window.sets[LABELS], config.permutations, rng)
+    else:
+        counts = Counter(reference.categories[LABELS]), Counter(window.categories[LABELS])
+        found = one_label.of_categories(*counts, config.permutations, rng)
+    outcome = Outcome(
+        ONE_LABEL, "labels", "Fisher's exact test, the smallest", labels.num_reference, labels.num_window, "not shown"
+    )
+    outcome.statistic, outcome.p_value, outcome.effect = found.statistic, found.p_value, found.effect
+    outcome.why = f"`{_line(found.label)}`: {found.before:.2%} of the reference, {found.now:.2%} of the window"
+    return outcome
+
+
+def _least(one: Outcome, config: DriftConfig) -> float:
+    """The smallest effect that may alert."""
+    return 1 - 1 / config.min_ratio if one.name == ONE_LABEL else config.min_effect
+
+
+def _line(label: str) -> str:
+    """A label as a part of a sentence."""
+    line = " ".join(label.split())
+    return line if len(line) <= LABEL_CHARS else f"{line[:LABEL_CHARS]}…"
 
 
 def _tested(name: str, reference: Columns, window: Columns, config: DriftConfig, rng: np.random.Generator) -> Tested:

@@ -79,6 +79,7 @@ class Drift:
             "reference": dict(given["reference"].facts),
             "alert_at": self.config.drift.alert_at,
             "min_effect": self.config.drift.min_effect,
+            "min_ratio": self.config.drift.min_ratio,
             "min_rows": self.config.drift.min_rows,
             "tests": [one.to_facts() for one in outcomes],
             "is_alert": any(one.is_alert for one in outcomes),

@@ -11,7 +11,7 @@ Shapes: N reference rows, M window rows, D dimensions, K categories, P shuffles.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,21 +90,23 @@ def rates(
     Statistic: the squared differences of rates over their variances, summed over labels; rows are shuffled whole, so
     labels that go together count as they do. Effect: the largest difference of a rate, less what shuffles have.
     """
-    rows = np.concatenate([reference_NK, window_MK]).astype(np.float32)
+    if not reference_NK.shape[1]:  # no row of either side has a label
+        return Tested(0.0, 1.0, 0.0)
+    rows = np.concatenate([reference_NK, window_MK])
     num, num_window = len(rows), len(window_MK)
     num_reference = num - num_window
     rate_K = rows.mean(0, dtype=np.float64)
     variance_K = np.maximum(rate_K * (1 - rate_K), 1e-12) * (1 / num_window + 1 / num_reference)
     total_K = rows.sum(0, dtype=np.float64)
 
-    def gaps(window_PK: NDArray[np.floating]) -> Floats:
+    def gaps(window_PK: NDArray[np.integer]) -> Floats:
         return np.asarray(window_PK / num_window - (total_K - window_PK) / num_reference, np.float64)
 
-    seen_K = gaps(window_MK.sum(0).astype(float))
+    seen_K = gaps(window_MK.sum(0))
     seen = float((seen_K**2 / variance_K).sum())
     as_large, largest = 0, []
-    for start in range(0, num_shuffles, BLOCK):
-        drawn_PK = gaps(_shuffles(num, num_window, min(BLOCK, num_shuffles - start), rng).T @ rows)
+    for counts_PK in shuffled_counts(rows, num_window, num_shuffles, rng):
+        drawn_PK = gaps(counts_PK)
         as_large += int(((drawn_PK**2 / variance_K).sum(1) >= seen * (1 - 1e-5)).sum())
         largest.append(np.abs(drawn_PK).max(1))
     effect = max(0.0, float(np.abs(seen_K).max() - np.concatenate(largest).mean()))
@@ -169,6 +171,16 @@ def membership(rows: Sequence[Sequence[str]], labels: Sequence[str]) -> NDArray[
     for at, row in enumerate(rows):
         has_NK[at, [place[label] for label in row]] = True
     return has_NK
+
+
+def shuffled_counts(
+    rows_NK: NDArray[np.bool_], num_window: int, num_shuffles: int, rng: np.random.Generator
+) -> Iterator[NDArray[np.int64]]:
+    """How many rows of windows drawn at random have each label, some windows at a time (P, K)."""
+    rows = rows_NK.astype(np.float32)
+    for start in range(0, num_shuffles, BLOCK):
+        drawn = _shuffles(len(rows), num_window, min(BLOCK, num_shuffles - start), rng)
+        yield np.rint(drawn.T @ rows).astype(np.int64)
 
 
 def _shuffles(num: int, num_window: int, size: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ NAMES = {
     "language": ("Language", "told where a text is long enough"),
     "embedding": ("Meaning", "vectors in the model's own space; drawn: how alike the nearest known text is"),
     "labels": ("Predicted labels", "what the model answers"),
+    "one_label": ("One label", "the one that came more, or more rarely, than before"),
     "confidence": ("Confidence", "probability of the answer"),
     "predicted": ("Predicted values", "what the model answers"),
 }
@@ -120,7 +121,8 @@ def _limits(facts: Mapping[str, Any] | None) -> str:
     words = (
         f"Where nothing changed, a check gives an alert with a chance of {chance}, over all its tests together (Holm)."
     )
-    return f"{words} Effects below {facts['min_effect']:g} give none."
+    ratio = f"one label must be given {facts['min_ratio']:g} times as often, or as rarely"
+    return f"{words} Effects below {facts['min_effect']:g} give none; {ratio}."
 
 
 def _row(one: Mapping[str, Any]) -> Line:

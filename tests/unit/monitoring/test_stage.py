@@ -140,7 +140,7 @@ def test_captured_answers_are_tested_as_they_were_given(tmp_path: Path) -> None:
     here.engine.asked.clear()
     answers = [{"label": "refund", "probability": 0.55}] * 100
     facts = here.observed([""] * 100, answers)
-    assert alerts(facts) == {"labels", "confidence"} and here.engine.asked == []
+    assert alerts(facts) == {"labels", "one_label", "confidence"} and here.engine.asked == []
     assert "100 of 100 observations hold no text" in facts["notes"][0]
     assert {one["group"] for one in facts["tests"]} == {"labels", "answers"}
 

@@ -28,7 +28,8 @@ def outcome(name: str, adjusted: float | None, *, is_alert: bool = False) -> dic
 
 def view(tmp_path: Path, *tests: dict[str, Any], traffic: dict[str, Any] | None = None) -> DriftView:
     pl.DataFrame({"text": [HOSTILE], "nearest_text": ["hello"], "nearest": [0.1]}).write_parquet(tmp_path / "s.parquet")
-    facts = {"tests": tests, "alert_at": 0.01, "min_effect": 0.05, "performance": {"rows": 0, "scores": []}}
+    limits = {"alert_at": 0.01, "min_effect": 0.05, "min_ratio": 2.0}
+    facts = {"tests": tests, **limits, "performance": {"rows": 0, "scores": []}}
     found = [vars(one) for one in causes(facts, traffic, MonitorConfig(latency_p95_ms=100, failed=0.1))]
     return DriftView(
         "m@1", "2026-11-21T12:00:00+00:00", None, "new.csv", {"looked_at": 30}, facts, found, traffic,
