@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from tests import planted, tiny
 
 from tunesmith import api
 from tunesmith.cli.main import main
 from tunesmith.lifecycle.registry import find_artifact
-from tunesmith.lifecycle.reports import learned_texts, released, same_text
+from tunesmith.lifecycle.reports import learned_texts, released, same_text, splits_of
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.store import audit, erasures, retrainings
 from tunesmith.store.artifacts import ArtifactStore
@@ -106,6 +107,63 @@ def test_the_model_after_an_erasure_never_saw_the_person(tmp_path: Path, capsys:
     with open_session(home) as session:
         made = session.ledger.run(same.result.run).model_digest
         assert made in erasures.stale(session.ledger.engine, session.ledger.project)
+
+
+def test_the_rows_in_the_workspace_are_enough_where_the_source_files_are_gone(tmp_path: Path) -> None:
+    """Whose file is deleted, for the person's sake or for another, has not withdrawn what it permitted."""
+    home, everybody = tmp_path / "home", planted.people(PEOPLE)
+    planted.write_sources(everybody, tmp_path)
+    api.run(recipe(tmp_path), home=home)
+    gone = next(one for one in everybody if learned(home, one.texts))
+    with open_session(home) as session:
+        before = rows_of(session, "desk@1")
+    assert api.erase(gone.id, "request 13", home=home).is_clean
+    with open_session(home) as session:
+        left = rows_of(session, "desk@1")
+    assert left.height < before.height
+    files = {name: tmp_path / name for name in ("tickets.csv", "mails.jsonl")}
+    for file in files.values():
+        file.unlink()
+
+    done = api.retrain("desk", ["gate.forgetting.at_most=1.0"], home=home)
+    assert (done.cause, done.without) == ("erasure", ())
+    assert done.gone == {"tickets": str(files["tickets.csv"]), "mails": str(files["mails.jsonl"])}
+    assert done.result is not None and done.result.status == "done"
+    with open_session(home) as session:
+        listed = {f"{one.name}@{one.version}": bool(one.stale) for one in released(session)}
+        assert listed == {"desk@1": True, "desk@2": False}
+        # Every row that was left, in the split it had, and no other.
+        key = ["row_id", "split", "text", "label"]
+        assert rows_of(session, "desk@2").select(key).sort(key).equals(left.select(key).sort(key))
+        everything, _ = used(session, done.result.run)
+        champion = session.ledger.resolve("desk", "1").digest
+        for digest in everything - {champion}:
+            assert planted.hits(session.workspace.blobs.path(digest), list(gone.traces)) == {}, digest
+    page = (home / "runs" / done.result.run / "report.html").read_text("utf-8")
+    assert "not read this time, as the champion has them" in page
+
+    # It is not stale, and has nothing to learn: said, and no run begun. A file of new rows makes it go, in the columns
+    # that the sources had; what they permitted is known to the recipe as before.
+    nothing = api.retrain("desk", home=home)
+    assert nothing.result is None and nothing.nothing_new is not None and nothing.nothing_new["read"] == 0
+    later = tmp_path / "later"
+    later.mkdir()
+    planted.write_sources(planted.people(PEOPLE + 6)[-6:], later)
+    again = api.retrain(
+        "desk", ["gate.forgetting.at_most=1.0"], add=[later / "tickets.csv"], until="evaluate", home=home
+    )
+    assert again.result is not None and set(again.gone) == {"tickets", "mails"}
+    api.withdraw("mails", home=home)
+    refused = api.retrain("desk", ["gate.forgetting.at_most=1.0"], until="evaluate", home=home)
+    assert refused.without == ("mails",) and set(refused.gone) == {"tickets"} and refused.result is not None
+
+
+def rows_of(session: Session, reference: str) -> pl.DataFrame:
+    """The rows that a model was made with, with their split."""
+    splits = splits_of(session, reference).path
+    parts = [pl.read_parquet(splits / f"{name}.parquet") for name in ("train", "validation", "test")]
+    names = ("train", "validation", "test")
+    return pl.concat([part.with_columns(split=pl.lit(name)) for name, part in zip(names, parts, strict=True)])
 
 
 def learned(home: Path, texts: tuple[str, ...]) -> bool:

@@ -62,10 +62,10 @@ class Flow:
 def ingest(recipe: AnyRecipe, flow: Flow, required: tuple[str, ...]) -> None:
     """A dataset for each source, and a table for each join; `required` columns every source must have."""
     source: Any
-    for source in recipe.data.sources:
+    for source in recipe.read_sources:
         config = IngestConfig(source=source, required=required)
         flow.datasets[source.name] = read(flow, source, config)
-    for join in recipe.data.joins:
+    for join in recipe.read_joins:
         table: Any = join.table
         flow.tables[table.name] = read(flow, table, IngestConfig(source=table, required=()))
 
@@ -84,8 +84,8 @@ def read(flow: Flow, source: Any, config: IngestConfig) -> From:
 
 def privacy(recipe: AnyRecipe, flow: Flow) -> None:
     """Personal data is found, and treated, before any other step reads the rows."""
-    tables: list[Any] = [join.table for join in recipe.data.joins]
-    for source in (*recipe.data.sources, *tables):
+    tables: list[Any] = [join.table for join in recipe.read_joins]
+    for source in (*recipe.read_sources, *tables):
         config = recipe.for_privacy(source.name, source.columns)
         if config is None:
             return

@@ -47,7 +47,12 @@ def add_head_parts(recipe: Recipe, flow: Flow) -> None:
 def _prepare(recipe: Recipe, flow: Flow) -> None:
     apart = {*recipe.text_sources, recipe.champion and recipe.champion.corrections}
     labelled = {name: one for name, one in flow.datasets.items() if name not in apart}
-    flow.add("prepare", "prepare", recipe.for_prepare(), labelled | flow.tables)
+    config = recipe.for_extend()
+    if labelled or config is None or recipe.champion is None:
+        flow.add("prepare", "prepare", recipe.for_prepare(), labelled | flow.tables)
+    else:
+        before = find_champion(flow.store, recipe.champion.model, recipe.task).splits
+        flow.add("prepare", "unread", config, held={"before": before})
     flow.at |= {"splits": From("prepare", "splits"), "quality": From("prepare", "quality")}
 
 

@@ -58,7 +58,7 @@ def make_plan(recipe: AnyRecipe, runner: Runner) -> Plan:
     return Plan(
         recipe=recipe.name,
         task=recipe.task,
-        sources=[dict(results[f"ingest:{source.name}"]["dataset"].facts) for source in recipe.data.sources],
+        sources=[dict(results[f"ingest:{source.name}"]["dataset"].facts) for source in recipe.read_sources],
         rows=splits.facts,
         quality=quality.facts,
         base={name: value for name, value in base.facts.items() if name != "files"},

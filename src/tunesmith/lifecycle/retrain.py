@@ -85,24 +85,11 @@ def retrain(
     """
     version, alias = _champion(session, reference)
     name = f"{version.name}@{version.version}"
-    parent = recipe_of(session, version)
-    if parent is None:
-        raise StoreError(
-            f"the recipe that made `{name}` is gone",
-            seen=f"run {version.run_id}",
-            next="write `champion: {model: " + name + "}` into a recipe, and `tunesmith run` it",
-        )
-    if not isinstance(parent, Recipe):
-        raise RecipeError(
-            "a model that writes text is trained again by a recipe of its own",
-            seen=f"{name}: task {parent.task}",
-            next=f"write `model: {name}` into the recipe, and `tunesmith run` it",
-        )
+    parent = _recipe(session, version)
     store = ArtifactStore(session.workspace, session.ledger)
     splits = store.load(find_champion(store, name, parent.task).splits)
     gone = _gone(parent, splits)
-    read = parent.data.model_copy(update={"sources": [one for one in parent.data.sources if one.name not in gone]})
-    carried = permission.carried(store, name, parent.model_copy(update={"data": read}))
+    carried = permission.carried(store, name, parent)
     without = tuple(dict.fromkeys([*permission.withdrawn(session.ledger, parent), *carried]))
     gone = {source: path for source, path in gone.items() if source not in without}
     told = told_of(session, version.name, parent, splits, without)
@@ -143,6 +130,25 @@ def _champion(session: Session, reference: str) -> tuple[ModelVersion, str | Non
     return found, which if which in found.aliases else None
 
 
+def _recipe(session: Session, version: ModelVersion) -> Recipe:
+    """The recipe that made a version."""
+    name = f"{version.name}@{version.version}"
+    parent = recipe_of(session, version)
+    if parent is None:
+        raise StoreError(
+            f"the recipe that made `{name}` is gone",
+            seen=f"run {version.run_id}",
+            next="write `champion: {model: " + name + "}` into a recipe, and `tunesmith run` it",
+        )
+    if not isinstance(parent, Recipe):
+        raise RecipeError(
+            "a model that writes text is trained again by a recipe of its own",
+            seen=f"{name}: task {parent.task}",
+            next=f"write `model: {name}` into the recipe, and `tunesmith run` it",
+        )
+    return parent
+
+
 def _call(session: Session, name: str, recipe: Recipe, num_told: int, on: str | None) -> tuple[str, bool]:
     """What calls for a new training, in words, and whether it does."""
     if on is None:
@@ -171,21 +177,20 @@ def _child(
     table = parent.model_dump(mode="json")
     # Rows that were added once are among the champion's; their file may be gone.
     before = [one for one in splits.facts["by_source"] if one.startswith(ADDED)]
-    dropped = {*without, *gone, *parent.text_sources, *before, FEEDBACK, CORRECTIONS}
+    dropped = {*without, *parent.text_sources, *before, FEEDBACK, CORRECTIONS}
     sources = [one for one in table["data"]["sources"] if one["name"] not in dropped]
     sources += told.sources(session, parent)
     sources += [_added(path, f"{ADDED}{number}", parent) for number, path in enumerate(add, _next(before))]
     if all(one["name"] == CORRECTIONS for one in sources):
-        seen = [*(f"{one}: withdrawn" for one in without), *(f"{one}: no {path}" for one, path in gone.items())]
         raise RecipeError(
-            "no source of this model is left that new rows could come from",
-            seen=", ".join(seen),
-            next="give a file of rows by `--add FILE`, or put back the one that is gone",
+            "no source of this model is left that may be used",
+            seen=", ".join(f"{one}: withdrawn" for one in without),
+            next="give a file of rows by `--add FILE`, or `tunesmith data permit SOURCE` where that is right",
         )
     table["data"] |= {"sources": sources, "augment": None}
     table["train"] = _settings(store, version, parent)
     table["tune"] = None
-    table["champion"] = {"model": f"{version.name}@{version.version}", "without": list(without)}
+    table["champion"] = {"model": f"{version.name}@{version.version}", "without": list(without), "held": list(gone)}
     if told.old:
         table["champion"]["corrections"] = CORRECTIONS
     return table

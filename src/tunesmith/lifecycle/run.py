@@ -142,15 +142,23 @@ def _locked(
         raise _ended(session, run_id, error) from error
     finally:
         log.close()
+    outcome = _outcome(run_id, status, made, released, folder / REPORT, started)
+    write_json(folder / RESULT, outcome.to_dict())
+    return outcome
+
+
+def _outcome(
+    run_id: str, status: str, made: Mapping[str, Artifact], released: Release, page: Path, started: datetime
+) -> RunResult:
     report = made["report"].facts
-    outcome = RunResult(
+    return RunResult(
         run=run_id,
         status=status,
         verdict=released.verdict,
         metrics=report["metrics"],
         baselines=report["baselines"],
         model=released.reference or f"run:{run_id}",
-        report=str(folder / REPORT),
+        report=str(page),
         rows=made["splits"].facts["rows"],
         comparisons=report["comparisons"],
         gate=report["gate"],
@@ -158,8 +166,6 @@ def _locked(
         approval=released.approval.to_dict() if released.approval else None,
         why=released.why,
     )
-    write_json(folder / RESULT, outcome.to_dict())
-    return outcome
 
 
 def _ended(session: Session, run_id: str, error: BaseException) -> BaseException:
@@ -218,7 +224,7 @@ def _view(
         version=released.version,
         approval=released.approval.to_dict() if released.approval else None,
         retraining=noted(session, recipe, run_id),
-        sources=[results[f"ingest:{source.name}"]["dataset"].facts for source in recipe.data.sources],
+        sources=[results[f"ingest:{source.name}"]["dataset"].facts for source in recipe.read_sources],
         splits=splits.facts,
         quality=made["quality"].facts,
         base=made["base"].facts,

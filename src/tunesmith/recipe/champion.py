@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,9 @@ class ChampionConfig(Config):
     is measured all the same; the gate does not ask to be better than it, for it is to go. Default: true."""
     without: tuple[str, ...] = ()
     """Sources whose rows may no longer be used: they leave the champion's splits too. Default: none."""
+    held: tuple[str, ...] = ()
+    """Sources of the recipe that are not read, for their file is gone or is another one now: the champion's rows of
+    them are used as it has them. Default: none."""
     corrections: str | None = None
     """The source whose rows say what the label of the champion's rows is, by their text: none of them is a new row. In
     validation and test too the corrected label is the truth, for both models. Null: every row keeps its label."""
@@ -57,6 +61,15 @@ def problems(recipe: Recipe) -> Iterator[Problem]:
             seen=str(recipe.champion.corrections),
             allowed=", ".join(names),
             next="name the source, with its columns of texts and labels",
+        )
+    if strange := [one for one in recipe.champion.held if one not in names]:
+        near = difflib.get_close_matches(strange[0], names, n=1)
+        yield Problem(
+            ("champion", "held"),
+            "what is not read is no source of the recipe",
+            seen=", ".join(strange),
+            allowed=", ".join(names),
+            next=f"did you mean `{near[0]}`?" if near else "name sources of `data.sources`",
         )
     asked = {
         ("tune",): recipe.tune is not None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -43,6 +43,10 @@ from tunesmith.training.language.phase_config import TrainLanguageConfig
 from tunesmith.training.language.tokens_config import TokensConfig
 from tunesmith.training.tune_config import TuneStageConfig, default_space, phases, resolved
 from tunesmith.tuning.config import TuneConfig
+
+if TYPE_CHECKING:
+    from tunesmith.data.joins_config import JoinConfig
+    from tunesmith.data.sources.config import SourceConfig
 
 
 class Recipe(AnyRecipe):
@@ -155,6 +159,18 @@ class Recipe(AnyRecipe):
         return tuple(dict.fromkeys(left.removeprefix(LABEL_COLUMN) for left in lefts if left.startswith(LABEL_COLUMN)))
 
     @property
+    def read_sources(self) -> tuple[SourceConfig, ...]:
+        """The sources that are read: all but those that the champion's rows stand for."""
+        held = () if self.champion is None else self.champion.held
+        return tuple(one for one in self.data.sources if one.name not in held)
+
+    @property
+    def read_joins(self) -> tuple[JoinConfig, ...]:
+        """The tables that are joined: none where no row is read that they could be joined to."""
+        corrections = None if self.champion is None else self.champion.corrections
+        return self.data.joins if any(one.name != corrections for one in self.read_sources) else ()
+
+    @property
     def head_phase(self) -> TrainConfig:
         """The phase of training that the head learns in."""
         phase = self.train[-1] if isinstance(self.train, tuple) else self.train
@@ -209,7 +225,7 @@ class Recipe(AnyRecipe):
             contamination=self.data.contamination,
             given={
                 source.name: source.split
-                for source in self.data.sources
+                for source in self.read_sources
                 if source.split is not None and source.name not in self.text_sources
             },
             labels=self.data.labels,

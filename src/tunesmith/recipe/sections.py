@@ -147,6 +147,16 @@ class AnyRecipe(Config, ABC):
     """Where every random choice starts, 0 to 2³²-1: equal recipe, data and seed give equal results. Default: 0."""
 
     @property
+    def read_sources(self) -> tuple[AnySource, ...]:
+        """The sources that are read, in their order."""
+        return self.data.sources
+
+    @property
+    def read_joins(self) -> tuple[JoinConfig, ...]:
+        """The tables that are joined to their rows."""
+        return self.data.joins
+
+    @property
     @abstractmethod
     def confidence(self) -> float:
         """The confidence of intervals."""

@@ -421,25 +421,47 @@ def test_a_source_whose_file_is_gone_is_not_read_and_its_rows_stay(
     add = [more_rows(tmp_path)]
     done = retrain.retrain(session, "m", add=add)
     child, _ = started.recipes.pop()
-    assert list(sources(child)) == ["desk", "added-2"] and child.champion is not None
+    assert list(sources(child)) == ["desk", "letters", "added-2"] and child.champion is not None
+    assert child.champion.held == ("letters",) and [one.name for one in child.read_sources] == ["desk", "added-2"]
     assert done.to_dict()["gone"] == {"letters": str(tmp_path / "letters.csv")} and child.champion.without == ()
-    permission.check(ArtifactStore(session.workspace, session.ledger), child)
+    store = ArtifactStore(session.workspace, session.ledger)
+    names = {spec.name for spec in flow_of(child, store).specs}
+    assert {"ingest:desk", "ingest:added-2"} < names and "ingest:letters" not in names
 
-    # Nobody can say any more what it was for: withdrawn for any purpose, its rows leave, and it is not called gone.
+    # The recipe still says what it was for: withdrawn for another purpose it stays, for its own its rows leave.
     permission.withdraw(session, "letters", "support")
+    assert retrain.retrain(session, "m", add=add).without == ()
+    permission.withdraw(session, "letters", "marketing")
+    with pytest.raises(Denied, match="withdrawn") as denied:
+        permission.check(store, child)
+    assert denied.value.seen == "letters"
     done = retrain.retrain(session, "m", add=add)
     child, _ = started.recipes.pop()
     assert (done.without, dict(done.gone)) == (("letters",), {}) and child.champion is not None
-    assert child.champion.without == ("letters",) and list(sources(child)) == ["desk", "added-2"]
-    permission.check(ArtifactStore(session.workspace, session.ledger), child)
+    assert child.champion.without == ("letters",) and child.champion.held == ()
+    assert list(sources(child)) == ["desk", "added-2"]
+    permission.check(store, child)
 
-    # With nothing left to read, what is missing is named, and what to do.
+    # With no file left at all, the rows that may be used are enough to go on from.
     (tmp_path / "desk.csv").unlink()
-    with pytest.raises(RecipeError, match="no source of this model is left") as caught:
+    assert retrain.retrain(session, "m").gone == {"desk": str(tmp_path / "desk.csv")}
+    child, _ = started.recipes.pop()
+    assert child.read_sources == () and child.champion is not None and child.champion.held == ("desk",)
+    specs = {spec.name: spec for spec in flow_of(child, store).specs}
+    assert specs["prepare"].kind == "unread" and specs["prepare"].held == specs["extend"].held
+
+    # Where none may be used, that is said, and what to do.
+    permission.withdraw(session, "desk")
+    with pytest.raises(RecipeError, match="no source of this model is left that may be used") as caught:
         retrain.retrain(session, "m")
-    assert caught.value.seen == f"letters: withdrawn, desk: no {tmp_path / 'desk.csv'}"
-    assert "--add" in str(caught.value.next) and "put back" in str(caught.value.next)
-    assert retrain.retrain(session, "m", add=add).gone == {"desk": str(tmp_path / "desk.csv")}
+    assert caught.value.seen == "desk: withdrawn, letters: withdrawn"
+    assert "--add" in str(caught.value.next) and "permit" in str(caught.value.next)
+
+
+def test_what_is_held_is_a_source_of_the_recipe(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as caught:
+        recipe(tmp_path, champion={"model": "m@1", "held": ["leters"]})
+    assert "did you mean `letters`" in str(caught.value)
 
 
 def test_a_file_that_the_champion_has_no_row_of_is_missed(session: Session, tmp_path: Path) -> None:
