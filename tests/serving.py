@@ -240,7 +240,8 @@ def _told(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def main(folder: Path, delay_s: float, patience_s: float, max_connections: int) -> None:
     """Serve fakes until a signal."""
-    from tunesmith.server.run import answer, bound, url_of
+    from tunesmith.server.run import answer
+    from tunesmith.server.sockets import bound, url_of
 
     class Version(dict[str, int]):
         def __missing__(self, key: str) -> int:

@@ -40,7 +40,7 @@ def test_imports_load_nothing_heavy(tmp_path: Path) -> None:
     names = (
         "tunesmith, tunesmith.api, tunesmith.cli.main",
         "tunesmith.lifecycle.predict_file, tunesmith.lifecycle.measure, tunesmith.lifecycle.compare",
-        "tunesmith.server.app, tunesmith.server.run, tunesmith.lifecycle.deployment",
+        "tunesmith.server.app, tunesmith.server.run, tunesmith.lifecycle.deploy",
         "tunesmith.lifecycle.doctor, tunesmith.lifecycle.starter, tunesmith.recipe.load",
     )
     modules, _ = loaded("\n".join(f"import {one}" for one in names), tmp_path)

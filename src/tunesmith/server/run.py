@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import ipaddress
 import logging
-import resource
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,30 +14,28 @@ from typing import Any
 import uvicorn
 from sqlalchemy import select
 
-from tunesmith.core.errors import RecipeError, StoreError, TunesmithError, Unauthenticated
+from tunesmith.core.errors import RecipeError, StoreError
 from tunesmith.engines.batching import BatchOptions
 from tunesmith.governance.access import require
-from tunesmith.lifecycle.deployment import Deployment, Deployments, Precision, deploy
+from tunesmith.lifecycle.deploy import Precision, deploy
+from tunesmith.lifecycle.deployment import Deployment, Deployments
 from tunesmith.lifecycle.monitor import gauges
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.server import watching
 from tunesmith.server.app import LOOPBACK, create_app
-from tunesmith.server.auth import Caller, Door
+from tunesmith.server.auth import Door
 from tunesmith.server.drain import IN_FLIGHT_S, DrainingServer
 from tunesmith.server.instruments import Instruments
+from tunesmith.server.keys import LedgerKeys, made_keys
 from tunesmith.server.limits import Limits
 from tunesmith.server.patience import patient
 from tunesmith.server.service import Service
-from tunesmith.store import access, erasures
+from tunesmith.server.sockets import bound, is_loopback, make_room, url_of
+from tunesmith.store import erasures
 from tunesmith.store.database import reading
-from tunesmith.store.files import write_bytes
 from tunesmith.store.tables import PROJECTS
 
 log = logging.getLogger(__name__)
-OWNER = "owner"
-"""The user whose key the first ``serve`` makes."""
-OTHER_FILES = 256
-"""Files besides connections: the ledger, its log, libraries."""
 CLOSE_S = 8.0
 """How long the last batches may take once no request is open any more."""
 
@@ -73,22 +68,6 @@ class ServeOptions:
     precision: Precision = "float32"
 
 
-class LedgerKeys:
-    """The keys of the served projects, as their ledgers know them."""
-
-    def __init__(self, sessions: Mapping[str, Session]) -> None:
-        self._sessions = sessions
-
-    def find(self, key: str) -> Caller | None:
-        """Whose key it is; None where it counts in no served project."""
-        for project, session in self._sessions.items():
-            try:
-                return Caller(project, access.authenticate(session.ledger.engine, project, key))
-            except Unauthenticated:
-                continue
-        return None
-
-
 def serve(
     references: Sequence[str],
     options: ServeOptions | None = None,
@@ -110,7 +89,7 @@ def serve(
         for session in sessions.values():
             require(session.actor, "predict")
         is_local = is_loopback(options.host)
-        new_keys = _keys(sessions, is_local=is_local)
+        new_keys = made_keys(sessions, is_local=is_local)
         listener = stack.enter_context(bound(options.host, options.port))
         instruments = Instruments()
         deployments = Deployments(
@@ -163,54 +142,6 @@ def by_project(references: Sequence[str], project: str) -> dict[str, list[str]]:
     return found
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server bound there."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-@contextmanager
-def bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket bound to that place, closed in the end.
-
-    Raises: TunesmithError where the port is taken or the host is not this machine's.
-    """
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
-    except OSError as error:
-        raise _cannot_bind(host, port, error) from error
-    with listener:
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            # Two that start together can both bind; the queue is what only one of them gets.
-            listener.listen(2048)
-        except OSError as error:
-            raise _cannot_bind(host, port, error) from error
-        yield listener
-
-
-def _cannot_bind(host: str, port: int, error: OSError) -> TunesmithError:
-    if error.errno == errno.EADDRINUSE:
-        return TunesmithError(
-            f"port {port} is in use", seen=f"{host}:{port}", next="stop what listens there, or give another --port"
-        )
-    if error.errno == errno.EACCES:
-        return TunesmithError(f"port {port} may not be used", seen=error.strerror, next="give a --port above 1023")
-    return TunesmithError("the address cannot be listened on", seen=f"{host}:{port}: {error}", next="see --host")
-
-
-def url_of(listener: socket.socket) -> str:
-    """The URL of a bound socket."""
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _deployed(session: Session, reference: str, options: ServeOptions, instruments: Instruments) -> Deployment:
     return deploy(
         session,
@@ -222,41 +153,11 @@ def _deployed(session: Session, reference: str, options: ServeOptions, instrumen
     )
 
 
-def _keys(sessions: Mapping[str, Session], *, is_local: bool) -> dict[str, tuple[str, Path]]:
-    """Keys that had to be made, by project: each with its file.
-
-    Raises: RecipeError where a project has no key and others than this machine could ask.
-    """
-    made: dict[str, tuple[str, Path]] = {}
-    for project, session in sessions.items():
-        users = access.users(session.ledger.engine, project)
-        if any(key.revoked is None for user in users if user.disabled is None for key in user.keys):
-            continue
-        if not is_local:
-            raise RecipeError(
-                "a server that others can reach needs keys, and there is none",
-                seen=f"project {project}: no key",
-                next="tunesmith users add NAME --role engineer, then tunesmith users key NAME; or serve on 127.0.0.1",
-            )
-        made[project] = _owner_key(session, is_known=any(user.name == OWNER for user in users))
-    return made
-
-
-def _owner_key(session: Session, *, is_known: bool) -> tuple[str, Path]:
-    engine, project = session.ledger.engine, session.workspace.project
-    if not is_known:
-        access.add_user(engine, project, session.actor, OWNER, "admin")
-    key = access.make_key(engine, project, session.actor, OWNER).key
-    file = session.workspace.folder / "owner.key"
-    write_bytes(file, f"{key}\n".encode(), mode=0o600)
-    return key, file
-
-
 def answer(
     service: Service, listener: socket.socket, hosts: frozenset[str] | None, on_start: Callable[[], None]
 ) -> None:
     """Answer requests on a bound socket until a signal; ``hosts`` are the Host headers that are answered, None: any."""
-    _make_room(service.limits.max_connections)
+    make_room(service.limits.max_connections)
     app = create_app(service, hosts=hosts)
     config = uvicorn.Config(
         app,
@@ -272,20 +173,6 @@ def answer(
         timeout_graceful_shutdown=IN_FLIGHT_S,
     )
     DrainingServer(config, service, on_start).run(sockets=[listener])
-
-
-def _make_room(num_connections: int) -> None:
-    """Let the process have as many files open as it may have connections, as far as the system allows.
-
-    Where there are fewer, nobody new is accepted until somebody leaves: shells often begin with 1,024.
-    """
-    wanted = num_connections + OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        if most < wanted:
-            log.warning("%s files may be open: %s connections need %s (ulimit -Hn)", most, num_connections, wanted)
 
 
 class _Reach:

@@ -11,7 +11,8 @@ from tests.serving import FakeModel, FakeObserver, deployment, version_of
 
 from tunesmith.core.errors import ModelError, RecipeError, StoreError
 from tunesmith.engines.batching import Closed
-from tunesmith.lifecycle.deployment import Deployment, Deployments, resolve_reference
+from tunesmith.lifecycle.deploy import resolve_reference
+from tunesmith.lifecycle.deployment import Deployment, Deployments
 from tunesmith.lifecycle.session import open_session
 
 
@@ -118,8 +119,8 @@ def test_only_released_versions_are_served(tmp_path: object) -> None:
 
 
 def test_a_model_answers_batches_of_every_size_before_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tunesmith.lifecycle import deployment as module
-    from tunesmith.lifecycle.deployment import WARM_ROWS, warm
+    from tunesmith.lifecycle import deploy as module
+    from tunesmith.lifecycle.deploy import WARM_ROWS, warm
 
     model = FakeModel("desk")
     warm(model, ["one", "two", "three"])
@@ -138,7 +139,7 @@ def test_rows_that_cannot_be_read_stop_no_server(
     import polars as pl
 
     from tunesmith.lifecycle import reports
-    from tunesmith.lifecycle.deployment import NUM_PROBES, _probes
+    from tunesmith.lifecycle.deploy import NUM_PROBES, _probes
 
     caplog.set_level("INFO")
     monkeypatch.setattr(reports, "splits_of", lambda session, reference: SimpleNamespace(path=tmp_path))

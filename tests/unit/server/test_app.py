@@ -23,8 +23,8 @@ from tunesmith.lifecycle.staleness import Stale
 from tunesmith.server.app import LOOPBACK, create_app
 from tunesmith.server.auth import Needs, needs
 from tunesmith.server.gate import OPEN
+from tunesmith.server.keys import LedgerKeys
 from tunesmith.server.limits import Limits
-from tunesmith.server.run import LedgerKeys
 from tunesmith.server.service import Service
 from tunesmith.store import access
 

@@ -34,11 +34,11 @@ def test_the_limit_of_open_files_leaves_room_for_every_connection(
 ) -> None:
     import resource
 
-    from tunesmith.server.run import _make_room
+    from tunesmith.server.sockets import make_room
 
     assert resource.RLIM_INFINITY == -1
     was_set: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (soft, hard))
     monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: was_set.append(limits))
-    _make_room(4096)
+    make_room(4096)
     assert was_set == ([] if becomes is None else [(becomes, hard)])
