@@ -10,7 +10,8 @@ import pytest
 from tests import planted, tiny
 
 from tunesmith import api
-from tunesmith.lifecycle.capture import capture_of, subject_hash
+from tunesmith.core.subject import subject_hash
+from tunesmith.lifecycle.capture import capture_of
 from tunesmith.lifecycle.reports import report_of, splits_of
 from tunesmith.lifecycle.session import Session, open_session
 

@@ -19,7 +19,8 @@ from tests.journeys.drift_draws import Pool, check, prepared, write_learned_and_
 
 from tunesmith import api
 from tunesmith.cli.main import main
-from tunesmith.lifecycle.capture import capture_of, feedback
+from tunesmith.lifecycle.capture import capture_of
+from tunesmith.lifecycle.feedback import feedback
 from tunesmith.lifecycle.model import open_head
 from tunesmith.lifecycle.monitor import gauges
 from tunesmith.lifecycle.session import open_session

@@ -18,8 +18,10 @@ from tests import planted, tiny
 
 from tunesmith import api
 from tunesmith.cli.main import main
-from tunesmith.lifecycle.capture import capture_of, feedback, subject_hash
+from tunesmith.core.subject import subject_hash
+from tunesmith.lifecycle.capture import capture_of
 from tunesmith.lifecycle.champion import find_champion
+from tunesmith.lifecycle.feedback import feedback
 from tunesmith.lifecycle.model import open_head
 from tunesmith.lifecycle.session import open_session
 from tunesmith.store import erasures

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import hmac
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, ClassVar
 from tunesmith.core.errors import DataError, RecipeError
 from tunesmith.core.source import Batch
 from tunesmith.core.stage import Facts, Given, StepContext
+from tunesmith.core.subject import subject_hash
 from tunesmith.data import dataset
 from tunesmith.data.config import IngestConfig
 from tunesmith.data.sources.cells import row_bytes, text
@@ -225,7 +225,7 @@ class Lineage:
         plain = (text(cell) or "").strip()
         if known := HASHED_SUBJECT.fullmatch(plain):
             return known[1]
-        return hmac.digest(self._subject_key, plain.encode(), "sha256").hex()[:32] if plain else None
+        return subject_hash(self._subject_key, plain) if plain else None
 
     def _row_ids(self, columns: Mapping[str, Sequence[Any]]) -> list[str]:
         """A hash of the source's name, the row's content and how often that content came before.

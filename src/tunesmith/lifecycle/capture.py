@@ -7,38 +7,31 @@ lost.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import hmac
-import json
 import logging
 import secrets
 import threading
 import time
 import weakref
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from tunesmith.core.actor import Actor
 from tunesmith.core.errors import StoreError, TunesmithError
+from tunesmith.core.subject import subject_hash
 from tunesmith.governance.privacy.config import PrivacyConfig
 from tunesmith.governance.privacy.treat import Treatment
 from tunesmith.lifecycle.model import Prediction
+from tunesmith.lifecycle.origin import monitor_of, recipe_of
 from tunesmith.lifecycle.session import Session
-from tunesmith.lifecycle.truths import checked
 from tunesmith.monitoring.config import MonitorConfig
-from tunesmith.recipe.load import load
-from tunesmith.recipe.recipe import Recipe
 from tunesmith.recipe.sections import AnyRecipe
 from tunesmith.store import observations
-from tunesmith.store.observations import Observation, Outcome, Served, Word
+from tunesmith.store.observations import Observation, Outcome, Served
 from tunesmith.store.records import ModelVersion
 
 log = logging.getLogger(__name__)
-RECIPE, RESULT = "recipe.yaml", "result.json"
 MOST_WAITING = 20_000
 """Rows that wait for the ledger; more are not kept."""
 BATCH_ROWS = 1000
@@ -224,49 +217,18 @@ def capture_of(session: Session, version: ModelVersion, sample: float | None = N
     return Capture(session, version.name, version.version, recipe_of(session, version), sample)
 
 
-def feedback(
-    session: Session,
-    id: str,
-    truth: Any,
-    key_id: str | None = None,
-    actor: Actor | None = None,
-    *,
-    add: Callable[[Word], int] | None = None,
-) -> int:
-    """Keep the true answer to a captured prediction, and return how many words on it there are now; the latest counts.
-
-    ``add`` puts it on record instead of a transaction of its own: a server's threads share theirs.
-    Raises: StoreError for an id that no captured prediction has, RecipeError for a label the model does not know
-    (unless `monitor.feedback.new_labels`) or a truth of another kind than the model answers with.
-    """
-    engine, project = session.ledger.engine, session.ledger.project
-    found = observations.find(engine, project, id)
-    if found is None:
-        for capture in [one for one in _live if one.session.ledger.engine.url == engine.url]:
-            if capture.session.ledger.project == project:
-                capture.flush()
-        found = observations.find(engine, project, id)
-    if found is None:
-        raise observations.unknown(id)
-    version = session.ledger.resolve(found.name, found.version)
-    facts = session.ledger.artifact(version.digest).facts
-    new_labels = monitor_of(recipe_of(session, version)).feedback.new_labels
-    told = checked(truth, facts, f"{found.name}@{found.version}", is_new_allowed=new_labels)
-    who = actor or session.actor
-    if add is not None:
-        return add(Word(id, told, who, key_id or who.key_id))
-    return observations.add_feedback(engine, project, id, told, actor=who, key_id=key_id or who.key_id)
+def flush_all(session: Session) -> None:
+    """Write what every capture of a project in this process has in hand."""
+    ledger = session.ledger
+    for one in [one for one in _live if one.session.ledger.engine.url == ledger.engine.url]:
+        if one.session.ledger.project == ledger.project:
+            one.flush()
 
 
 def is_sampled(id: str, share: float, seed: int) -> bool:
     """Whether the answer of an id is kept: the same for the same id and seed, on any machine."""
     drawn = int.from_bytes(hashlib.sha256(f"{seed}:{id}".encode()).digest()[:8])
     return drawn < share * 2**64
-
-
-def subject_hash(key: bytes, plain: str) -> str:
-    """The keyed hash by which rows of a person are found, the same as in training rows."""
-    return hmac.digest(key, plain.encode(), "sha256").hex()[:32]
 
 
 def answer_of(prediction: Prediction) -> dict[str, Any]:
@@ -285,48 +247,6 @@ def answer_of(prediction: Prediction) -> dict[str, Any]:
     if prediction.is_rejected:
         answer |= {"label": prediction.label, "is_rejected": True}
     return answer
-
-
-def monitor_of(recipe: AnyRecipe | None) -> MonitorConfig:
-    """The recipe's `monitor`, or its defaults."""
-    return recipe.monitor if isinstance(recipe, Recipe) else MonitorConfig()
-
-
-def recipe_of(session: Session, version: ModelVersion) -> AnyRecipe | None:
-    """The recipe by which a version was released last; None where it is gone.
-
-    A recipe that changes nothing that is learned makes the same model, and so no other version: what it says of
-    watching it counts all the same.
-    """
-    for run_id in _releases(session, version):
-        path = session.workspace.run_folder(run_id) / RECIPE
-        try:
-            return _loaded(path, path.stat().st_mtime_ns)
-        except (TunesmithError, OSError):
-            continue
-    return None
-
-
-def _releases(session: Session, version: ModelVersion) -> Iterator[str]:
-    """The runs that released a version, the newest first: the last one is that which made it."""
-    for run_id in session.ledger.runs_of(version.name, version.digest):
-        if run_id != version.run_id and _has_released(session.workspace.run_folder(run_id) / RESULT, version.name):
-            yield run_id
-    if version.run_id is not None:
-        yield version.run_id
-
-
-def _has_released(result: Path, name: str) -> bool:
-    """Whether a run that is done released what it made, and did not stop before (`--until evaluate`)."""
-    try:
-        return str(json.loads(result.read_text(encoding="utf-8"))["model"]).startswith(f"{name}@")
-    except (OSError, ValueError, LookupError):
-        return False
-
-
-@functools.lru_cache(maxsize=32)
-def _loaded(path: Path, changed_ns: int) -> AnyRecipe:
-    return load(path)
 
 
 def _treatment(session: Session, recipe: AnyRecipe | None, config: MonitorConfig) -> tuple[Treatment | None, str]:

@@ -18,13 +18,13 @@ from typing import Any
 import polars as pl
 
 from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.core.subject import subject_hash
 from tunesmith.data.row_groups import write_table
 from tunesmith.governance.erasure.find import find_rows, find_texts
 from tunesmith.governance.erasure.person import LEAST_CHARS, Person
 from tunesmith.governance.erasure.rewrite import Rewritten, facts_of, rewrite
 from tunesmith.governance.erasure.scan import Hit, Scanner, scan
 from tunesmith.governance.erasure.values import cleaned
-from tunesmith.lifecycle.capture import subject_hash
 from tunesmith.lifecycle.erase_files import clean_project, clean_runs, clean_steps
 from tunesmith.lifecycle.session import Session
 from tunesmith.store import erasures

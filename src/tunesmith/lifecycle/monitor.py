@@ -16,8 +16,8 @@ from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
 from tunesmith.core.events import EventLog
 from tunesmith.lifecycle import observed
-from tunesmith.lifecycle.capture import recipe_of
 from tunesmith.lifecycle.observed import Observed
+from tunesmith.lifecycle.origin import recipe_of
 from tunesmith.lifecycle.registry import base_digest
 from tunesmith.lifecycle.reports import report_of, splits_of, trained_columns, version_of
 from tunesmith.lifecycle.runner import Runner

@@ -14,10 +14,10 @@ from tunesmith.core.errors import RecipeError, StoreError
 from tunesmith.data.extend import NothingNew
 from tunesmith.data.sources.file_set import is_several
 from tunesmith.lifecycle import anew, permission
-from tunesmith.lifecycle.capture import recipe_of
 from tunesmith.lifecycle.champion import find_champion
 from tunesmith.lifecycle.feedback_rows import Told, told_of
 from tunesmith.lifecycle.monitor import monitor
+from tunesmith.lifecycle.origin import recipe_of
 from tunesmith.lifecycle.run import RunResult, Until, start_run
 from tunesmith.lifecycle.session import Session
 from tunesmith.recipe.champion import CORRECTIONS, FEEDBACK

@@ -11,6 +11,7 @@ from tunesmith.core.actor import Actor
 from tunesmith.core.errors import RecipeError, StoreError
 from tunesmith.lifecycle import capture
 from tunesmith.lifecycle.deployment import Deployments, Observer, Served
+from tunesmith.lifecycle.feedback import feedback
 from tunesmith.lifecycle.model import Model
 from tunesmith.lifecycle.session import Session
 from tunesmith.server.errors import Refused
@@ -34,7 +35,7 @@ def feedback_of(sessions: Mapping[str, Session], deployments: Deployments) -> Fe
 
     def keep(project: str, actor: Actor, id: str, truth: Truth) -> None:
         try:
-            capture.feedback(sessions[project], id, truth, actor.key_id, actor, add=add[project])
+            feedback(sessions[project], id, truth, actor.key_id, actor, add=add[project])
         except StoreError as error:
             if deployments.problem is None:
                 raise

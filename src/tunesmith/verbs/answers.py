@@ -215,7 +215,7 @@ def monitor(
 
 def feedback(prediction: str, truth: Any, *, home: Path | str | None = None, project: str = "default") -> int:
     """Keep the true answer to a captured prediction, and return how many words on it there are; the latest counts."""
-    from tunesmith.lifecycle.capture import feedback as keep
+    from tunesmith.lifecycle.feedback import feedback as keep
 
     with acting("feedback", home, project) as session:
         return keep(session, prediction, truth)

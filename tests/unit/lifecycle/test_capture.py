@@ -15,8 +15,10 @@ import pytest
 
 from tunesmith.core.artifact import MadeBy
 from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.core.subject import subject_hash
 from tunesmith.lifecycle import capture
-from tunesmith.lifecycle.capture import Capture, capture_of, feedback, is_sampled
+from tunesmith.lifecycle.capture import Capture, NotYet, capture_of, is_sampled
+from tunesmith.lifecycle.feedback import feedback
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.recipe.load import dump, load
@@ -69,7 +71,7 @@ def test_answers_are_kept_with_hashed_subjects_and_counted(session: Session, tmp
     rows = kept(session)
     assert [row.id for row in rows] == ids and [row.text for row in rows] == ["where is my card", "money back"]
     assert rows[1].answer == {"label": "refund", "probability": 0.6}
-    assert rows[0].subject == capture.subject_hash(session.workspace.subject_key(), "me@x")
+    assert rows[0].subject == subject_hash(session.workspace.subject_key(), "me@x")
     assert rows[0].subject != "me@x" and rows[1].subject is None and rows[0].key_id == "k1"
     counts = observations.served(session.ledger.engine, session.ledger.project, "m")
     assert sorted((count.outcome, count.requests) for count in counts) == [("answered", 1), ("refused", 1)]

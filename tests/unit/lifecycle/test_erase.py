@@ -15,8 +15,8 @@ from tests import planted, tiny
 
 from tunesmith import api
 from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.core.subject import subject_hash
 from tunesmith.lifecycle import erase as under_test
-from tunesmith.lifecycle.capture import subject_hash
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.store import audit, erasures, observations
 from tunesmith.store.blobs import Blobs

@@ -14,12 +14,14 @@ from tests.unit.data.test_extend import prepared, rows
 
 from tunesmith.core.artifact import MadeBy
 from tunesmith.core.errors import DataError, Denied, RecipeError, StoreError
+from tunesmith.core.subject import subject_hash
 from tunesmith.data.ingest import HASHED, Lineage
 from tunesmith.evaluation.config import GateRule
 from tunesmith.lifecycle import permission, retrain
 from tunesmith.lifecycle.base_step import held_fast
-from tunesmith.lifecycle.capture import capture_of, feedback, subject_hash
+from tunesmith.lifecycle.capture import capture_of
 from tunesmith.lifecycle.champion import note_champion
+from tunesmith.lifecycle.feedback import feedback
 from tunesmith.lifecycle.feedback_rows import row_of
 from tunesmith.lifecycle.flows import flow_of
 from tunesmith.lifecycle.model import Prediction
