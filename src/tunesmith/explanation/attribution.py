@@ -29,7 +29,8 @@ class Attribution:
     target: str
     """The label, or the target, whose answer is explained; empty for one number."""
     text: str
-    """The text as the model reads it: the words' places are in it."""
+    """The text as the model reads it: the words' places are in it. Of one of over 100,000 characters what is not read
+    is left out, but for some thousands of characters beside what is."""
     words: tuple[Word, ...]
     """In their order; those that the model could not read are not among them."""
     unit: Unit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tunesmith.explanation.attribution import Attribution, Unit, names_of, predictor, target_places
@@ -31,11 +32,24 @@ class Explainer:
     ) -> list[Attribution]:
         """The words of each text, which is one as the model reads it, and what they add to its answer.
 
+        Of a text of megabytes only the part around what is read is worked on, and told; the rest is counted.
         ``label`` names the label or target that is explained; without it, and without ``targets``, it is the likeliest
         label or the first target. Raises: RecipeError for a label the model does not have, or where Captum is missing.
         """
         if not texts:
             return []
+        parts = self._engine.tokenizer.parts(texts)
+        found = self._attributed([part.text for part in parts], method, targets, label)
+        return [
+            replace(one, num_truncated_tokens=one.num_truncated_tokens + part.num_left_out)
+            if part.num_left_out
+            else one
+            for part, one in zip(parts, found, strict=True)
+        ]
+
+    def _attributed(
+        self, texts: Sequence[str], method: Method, targets: Sequence[int] | None, label: str | None
+    ) -> list[Attribution]:
         if targets is None:
             targets = target_places(self.manifest, self.predict(texts), label)
         if method == "ig":

@@ -55,7 +55,8 @@ class Explained:
     """As it was asked."""
     prediction: Prediction
     attribution: Attribution
-    """Its ``text`` is what the model read: redacted and repaired as the training rows were."""
+    """Its ``text`` is what the model read: redacted and repaired as the training rows were. It may be a part, as of a
+    text of over 100,000 characters."""
     neighbours: tuple[Neighbour, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,7 +78,12 @@ def explain_opened(
     """
     if isinstance(texts, str):
         raise RecipeError("`explain` takes a list of texts", seen="one text", next=f"explain([{texts[:20]!r}])")
-    return _explainer(model).attribute(model.as_learned(texts), method, label=label)
+    return explain_learned(model, model.as_learned(texts), method, label)
+
+
+def explain_learned(model: Model, texts: Sequence[str], method: Method, label: str | None) -> list[Attribution]:
+    """The words of each text that ``as_learned`` gave, as ``explain_opened``."""
+    return _explainer(model).attribute(texts, method, label=label)
 
 
 def _explainer(model: Model) -> Explainer:
@@ -127,8 +133,9 @@ def explain(
         for start in range(0, len(texts), TOGETHER):
             _tell(session, start, len(texts), method)
             part = texts[start : start + TOGETHER]
-            answers += model.predict(part)
-            found += explain_opened(model, part, method, label)
+            learned = model.as_learned(part)
+            answers += model.predict_learned(learned)
+            found += explain_learned(model, learned, method, label)
         _tell(session, len(texts), len(texts), "training rows" if neighbours else method)
         near = _neighbours(session, reference, model, [one.text for one in found], neighbours) if neighbours else []
     finally:

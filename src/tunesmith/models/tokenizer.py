@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import ModelError
+from tunesmith.models.long_texts import LONG_CHARS, Part, part_read
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,21 @@ class Tokenizer:
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """The number of tokens of each text before any cut."""
-        return [max(1, len(one.ids)) for one in self._fast.encode_batch_fast(list(texts))]
+        parts = self.parts(texts)
+        return [
+            max(1, len(one.ids) + part.num_left_out)
+            for part, one in zip(parts, self._fast.encode_batch_fast([part.text for part in parts]), strict=True)
+        ]
+
+    def parts(self, texts: Sequence[str]) -> list[Part]:
+        """What is worked on of each text: all of it, or of one of megabytes what holds all that is read."""
+        return [
+            part_read(one, self.max_tokens, self.side, self._count) if len(one) > LONG_CHARS else Part(one)
+            for one in texts
+        ]
+
+    def _count(self, texts: Sequence[str]) -> list[int]:
+        return [len(one.ids) for one in self._fast.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def encode(self, texts: Sequence[str]) -> list[Tokens]:
         """The ids of each text.
@@ -84,26 +99,29 @@ class Tokenizer:
         The cut is made inside the special tokens, so [CLS] and [SEP] always stay; and here rather than by switching the
         tokenizer's own on and off, which another thread would see.
         """
+        parts = self.parts(texts)
         return [
-            Tokens([one.ids[place] for place in kept] or [self._blank], len(one.ids) - len(kept))
-            for one in self._fast.encode_batch_fast(list(texts))
+            Tokens([one.ids[place] for place in kept] or [self._blank], len(one.ids) - len(kept) + part.num_left_out)
+            for part, one in zip(parts, self._fast.encode_batch_fast([part.text for part in parts]), strict=True)
             for kept in [self._kept(one)]
         ]
 
     def pieces(self, texts: Sequence[str]) -> list[Pieces]:
         """The ids of each text as ``encode`` gives them, with the characters that each stands for."""
-        return [self._pieces(one) for one in self._fast.encode_batch(list(texts))]
+        parts = self.parts(texts)
+        encoded = self._fast.encode_batch([part.text for part in parts])
+        return [self._pieces(part, one) for part, one in zip(parts, encoded, strict=True)]
 
-    def _pieces(self, one: Any) -> Pieces:
+    def _pieces(self, part: Part, one: Any) -> Pieces:
         if not one.ids:
-            return Pieces([self._blank], [(0, 0)], [True])
+            return Pieces([self._blank], [(0, 0)], [True], part.num_left_out)
         kept = self._kept(one)
         ids, spans, mask = one.ids, one.offsets, one.special_tokens_mask
         return Pieces(
             [ids[place] for place in kept],
-            [spans[place] for place in kept],
+            [_moved(spans[place], part.start) for place in kept],
             [bool(mask[place]) for place in kept],
-            len(ids) - len(kept),
+            len(ids) - len(kept) + part.num_left_out,
         )
 
     def _kept(self, one: Any) -> Sequence[int]:
@@ -115,6 +133,11 @@ class Tokenizer:
         room = self.max_tokens - self._num_special
         read = set(text[-room:] if self.side == "left" else text[:room])
         return [place for place, is_special in enumerate(mask) if is_special or place in read]
+
+
+def _moved(span: tuple[int, int], by: int) -> tuple[int, int]:
+    """A place in a part of a text as one in the text; what the tokenizer adds stands nowhere."""
+    return (span[0] + by, span[1] + by) if by and span[1] else span
 
 
 def _blank(config: Path) -> int:

@@ -247,6 +247,22 @@ def test_what_was_not_read_does_not_move_up_where_words_are_taken_out(tmp_path: 
         np.testing.assert_allclose(curve, empty[1])  # no word that is read speaks for anything
 
 
+@pytest.mark.parametrize("policy", ["truncate_right", "truncate_left"])
+def test_a_text_of_megabytes_is_explained_by_what_is_read_of_it(tmp_path: Path, policy: str) -> None:
+    engine = linear.engine(tmp_path, *linear.only("good", 1))
+    engine.tokenizer.side = "left" if policy == "truncate_left" else "right"
+    read, rest = "the good film was very bad " * 2 + "the film", "bad " * 100_000
+    text = f"{rest}{read}" if policy == "truncate_left" else f"{read} {rest}"
+    for method in ("ig", "occlusion"):
+        [found] = Explainer(engine).attribute([text], method)
+        [short] = Explainer(engine).attribute([read], method)
+        assert [(word.text, word.value) for word in found.words] == [(word.text, word.value) for word in short.words]
+        assert [found.text[word.start : word.end] for word in found.words] == read.split()
+        assert (found.full, found.baseline, found.num_truncated_tokens) == (short.full, short.baseline, 100_000)
+        assert len(found.text) < 50_000
+        assert found.text in text
+
+
 def test_the_part_that_is_read_ends_with_whole_words() -> None:
     text = "  Unbelievable, truly so."
     assert text[slice(*read_part(text, [(0, 0), (2, 4)]))] == "Unbelievable"

@@ -24,7 +24,7 @@ def attributed(model: Model, texts: Sequence[str], method: Any, label: str | Non
 def by_rule(classifier: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model of every reference answers by rule, and its network is not looked into."""
     monkeypatch.setattr(explaining, "open_model", lambda session, reference: classifier)
-    monkeypatch.setattr(explaining, "explain_opened", attributed)
+    monkeypatch.setattr(explaining, "explain_learned", attributed)
 
 
 def test_it_tells_how_far_it_is_before_the_model_is_open_and_after_each_part(session: Session) -> None:
