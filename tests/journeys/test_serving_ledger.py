@@ -159,6 +159,28 @@ def test_a_served_model_says_that_it_learned_from_somebody_who_is_gone(tmp_path:
         assert running.stop() == 0
 
 
+def test_any_server_of_a_ledger_takes_feedback_on_an_answer_of_another(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"postgresql+psycopg://tester:{quote(PASSWORD, safe='')}@/postgres?host={postgres.folder}"
+    monkeypatch.setenv("TUNESMITH_LEDGER", url)
+    home, words = made(tmp_path), ("desk@production", "--port", "0")
+    with started(command(home, *words), tmp_path) as one, started(command(home, *words), tmp_path) as other:
+        clients = [httpx.Client(base_url=server.url, headers=owner(home), verify=False) for server in (one, other)]
+        told = {}
+        for at, text in enumerate(TEXTS):
+            answering, taking = clients[at % 2], clients[1 - at % 2]
+            [answer] = answering.post("/v1/predict", json={"texts": text}).json()["predictions"]
+            told[answer["id"]] = taking.post("/v1/feedback", json={"id": answer["id"], "label": "card"}).status_code
+        assert set(told.values()) == {200} and len(told) == len(TEXTS)
+        assert (one.stop(), other.stop()) == (0, 0)
+    with open_session(home) as session:
+        engine, project = session.ledger.engine, session.ledger.project
+        kept = [observations.find(engine, project, id) for id in told]
+        assert [row is not None and row.truth for row in kept] == ["card"] * len(TEXTS)
+        assert verify(engine, project).is_whole
+
+
 def outage(home: Path, folder: Path, stop: Callable[[], object], start: Callable[[], object], secret: str) -> None:
     """A ledger goes and comes back under a server: the one rule, whatever the ledger is kept in."""
     with started(command(home, "desk@production", "--port", "0"), folder) as running:

@@ -134,13 +134,17 @@ class Capture:
                 self._num_flushing -= 1
 
     def _new_id(self) -> str:
-        """128 random bits in hex; many are drawn at once, as each draw gives up the interpreter and waits for it."""
+        """The second as 32 bits, so that feedback knows a fresh one, and 96 random bits, in hex.
+
+        Many are drawn at once, as each draw gives up the interpreter and waits for it.
+        """
         try:
-            return self._ids.pop()
+            drawn = self._ids.pop()
         except IndexError:
-            drawn = secrets.token_bytes(16 * IDS_DRAWN).hex()
-            self._ids.extend(drawn[at : at + 32] for at in range(32, len(drawn), 32))
-            return drawn[:32]
+            many = secrets.token_bytes(12 * IDS_DRAWN).hex()
+            self._ids.extend(many[at : at + 24] for at in range(24, len(many), 24))
+            drawn = many[:24]
+        return f"{int(time.time()):08x}{drawn}"
 
     def _count(self, outcome: Outcome, latency_ms: float, now: datetime) -> None:
         key = now.replace(second=0, microsecond=0), outcome

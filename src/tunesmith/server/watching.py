@@ -11,7 +11,7 @@ from tunesmith.core.actor import Actor
 from tunesmith.core.errors import RecipeError, StoreError
 from tunesmith.lifecycle import capture
 from tunesmith.lifecycle.deployment import Deployments, Observer, Served
-from tunesmith.lifecycle.feedback import feedback
+from tunesmith.lifecycle.feedback import NotYet, feedback
 from tunesmith.lifecycle.model import Model
 from tunesmith.lifecycle.session import Session
 from tunesmith.server.errors import Refused
@@ -36,6 +36,9 @@ def feedback_of(sessions: Mapping[str, Session], deployments: Deployments) -> Fe
     def keep(project: str, actor: Actor, id: str, truth: Truth) -> None:
         try:
             feedback(sessions[project], id, truth, actor.key_id, actor, add=add[project])
+        except NotYet as error:
+            again = {"Retry-After": "1"}
+            raise Refused(503, error.what, reason="not on record yet", next=error.next, headers=again) from error
         except StoreError as error:
             if deployments.problem is None:
                 raise

@@ -7,7 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,8 @@ from tunesmith.core.artifact import MadeBy
 from tunesmith.core.errors import RecipeError, StoreError
 from tunesmith.core.subject import subject_hash
 from tunesmith.lifecycle import capture
-from tunesmith.lifecycle.capture import Capture, NotYet, capture_of, is_sampled
-from tunesmith.lifecycle.feedback import feedback
+from tunesmith.lifecycle.capture import Capture, capture_of, is_sampled
+from tunesmith.lifecycle.feedback import NotYet, feedback
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.recipe.load import dump, load
@@ -140,6 +143,38 @@ def test_feedback_on_an_answer_just_given(session: Session, tmp_path: Path) -> N
     assert id is not None
     assert [feedback(session, id, "refund"), feedback(session, id, "card")] == [1, 2]
     assert [(row.truth, row.has_truth) for row in kept(session)] == [("card", True)]
+
+
+def test_feedback_on_an_answer_that_another_server_gave_a_moment_ago(session: Session, tmp_path: Path) -> None:
+    (id,) = capture_of(session, released(session, recipe(tmp_path))).record(["t"], [said()], 1.0)
+    assert id is not None
+    elsewhere = id[:8] + id[8:][::-1]  # an id of this moment that no capture of this process knows
+
+    def written() -> None:
+        row = observations.Observation(elsewhere, "m", 1, datetime.now(UTC), "t", None, {"label": "card"}, 1.0, None)
+        observations.add(session.ledger.engine, session.ledger.project, [row], [])
+
+    later = threading.Timer(0.3, written)
+    later.start()
+    try:
+        assert feedback(session, elsewhere, "refund") == 1
+    finally:
+        later.join()
+
+
+def test_an_answer_of_this_moment_that_does_not_come_is_to_be_told_again(session: Session, tmp_path: Path) -> None:
+    (id,) = capture_of(session, released(session, recipe(tmp_path))).record(["t"], [said()], 1.0)
+    assert id is not None
+    begun = time.monotonic()
+    with pytest.raises(NotYet, match="not on record yet"):
+        feedback(session, id[:8] + "0" * 24, "card")
+    assert time.monotonic() - begun < 3
+    # An id of another time is one that nobody gave: no wait, and no second try.
+    for stamp in ("00000000", "ffffffff", "no stamp"):
+        begun = time.monotonic()
+        with pytest.raises(StoreError, match="no such prediction"):
+            feedback(session, stamp + "0" * 24, "card")
+        assert time.monotonic() - begun < 0.5
 
 
 def test_feedback_that_cannot_be_taken(session: Session, tmp_path: Path) -> None:
