@@ -153,6 +153,7 @@ REFUSALS = [
     (["desk@productionn"], 1, "production"),
     (["run:abc"], 2, "released"),
     (["desk@1", "--host", "0.0.0.0", "--port", "0", "--project", "fresh"], 2, "needs keys"),
+    (["desk@1", "--project", "nosuch"], 1, "there is no project `nosuch`"),
     (["desk@1", "--host", "203.0.113.7", "--port", "0"], 1, "--host"),
     (["desk@1", "--port", "taken"], 1, "another --port"),
 ]
@@ -166,6 +167,8 @@ def keyed(home: Path, tmp_path: Path) -> Path:
         where = session.ledger.engine, session.ledger.project, session.actor
         access.add_user(*where, "ana", "engineer")
         access.make_key(*where, "ana")
+    with open_session(tmp_path / "home", "fresh"):  # a project in which nobody has one
+        pass
     return tmp_path / "home"
 
 

@@ -44,15 +44,21 @@ def open_session(
     project: str = "default",
     listener: Listener | None = None,
     cancel: threading.Event | None = None,
+    *,
+    may_begin: bool = True,
 ) -> Iterator[Session]:
     """A session on the workspace at ``home`` (``TUNESMITH_HOME``, or ``./.tunesmith``), closed in the end.
 
-    Raises: StoreError where the project has a history and the ledger is gone, Unauthenticated where ``TUNESMITH_KEY``
-    holds a key that does not count.
+    ``may_begin``: whether a project that is not there is begun.
+    Raises: StoreError where the project has a history and the ledger is gone, or is not there and may not be begun,
+    Unauthenticated where ``TUNESMITH_KEY`` holds a key that does not count.
     """
-    workspace = Workspace.open(home, project)
+    workspace = Workspace.at(home, project)
     custody = Custody.of(workspace.root)
-    with Ledger.open(workspace.ledger_url, project, custody, traces=workspace.traces) as ledger:
+    url, traces = workspace.ledger_url, workspace.traces
+    with Ledger.open(url, project, custody, traces=traces, may_begin=may_begin) as ledger:
+        # After the ledger was asked: a name that no project has leaves no folder either.
+        workspace.make()
         key = os.environ.get(KEY_VARIABLE)
         actor = access.authenticate(ledger.engine, project, key) if key else local_owner()
         yield Session(workspace, ledger, listener or _silence, cancel or threading.Event(), actor)

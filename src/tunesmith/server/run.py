@@ -85,7 +85,7 @@ def serve(
     options = options or ServeOptions()
     wanted = by_project(references, project)
     with ExitStack() as stack:
-        sessions = {one: stack.enter_context(open_session(home, one)) for one in wanted}
+        sessions = {one: stack.enter_context(open_session(home, one, may_begin=False)) for one in wanted}
         for session in sessions.values():
             require(session.actor, "predict")
         is_local = is_loopback(options.host)

@@ -10,14 +10,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, Table, delete, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tunesmith.core.actor import Actor
 from tunesmith.core.artifact import MadeBy
 from tunesmith.core.errors import StoreError
-from tunesmith.store import approvals, audit, claims, cursors, database, registry
+from tunesmith.store import approvals, audit, claims, cursors, database, projects, registry
 from tunesmith.store.anchors import Custody
 from tunesmith.store.approvals import Approval
+from tunesmith.store.database import insert_new
 from tunesmith.store.paths import digest as check_digest
 from tunesmith.store.paths import slug
 from tunesmith.store.records import (
@@ -32,7 +32,7 @@ from tunesmith.store.records import (
     RunStep,
     RunStepStatus,
 )
-from tunesmith.store.tables import ARTIFACTS, LINEAGE, PROJECTS, RUN_STEPS, RUNS, STEP_OUTPUTS, STEPS
+from tunesmith.store.tables import ARTIFACTS, LINEAGE, RUN_STEPS, RUNS, STEP_OUTPUTS, STEPS
 
 
 class Ledger:
@@ -44,27 +44,33 @@ class Ledger:
 
     @classmethod
     def open(
-        cls, url: str, project: str = "default", custody: Custody | None = None, *, traces: Path | None = None
+        cls,
+        url: str,
+        project: str = "default",
+        custody: Custody | None = None,
+        *,
+        traces: Path | None = None,
+        may_begin: bool = True,
     ) -> Ledger:
         """The ledger at a SQLAlchemy URL, its tables made or brought up to date.
 
         ``custody``: the key and the anchors of its audit chain; without, nothing that is audited can be done.
         ``traces``: what shows that the project has a history (`Workspace.traces`); it is never begun anew beside that.
-        Raises: StoreError where there are traces and the ledger does not know the project.
+        ``may_begin``: whether a project that the ledger does not know is begun; ``default`` always is.
+        Raises: StoreError where there are traces and the ledger does not know the project, or it may not be begun.
         """
         ledger = cls(database.connect(url), project)
         if custody is not None:
             audit.keep_with(ledger.engine, custody)
         if traces is not None and database.is_blank(ledger.engine):
-            raise ledger._lost(traces)
+            ledger.close()
+            raise projects.lost(ledger.engine, project, traces)
         database.upgrade(ledger.engine)
-        with ledger._reads() as connection:
-            is_known = connection.execute(select(PROJECTS.c.id).where(PROJECTS.c.id == project)).scalar() is not None
-        if not is_known and traces is not None:
-            raise ledger._lost(traces)
-        if not is_known:
-            with ledger._writes() as connection:
-                _insert_new(connection, PROJECTS, {"id": project, "created": _now()})
+        try:
+            projects.enter(ledger.engine, project, traces, may_begin=may_begin)
+        except StoreError:
+            ledger.close()
+            raise
         return ledger
 
     def close(self) -> None:
@@ -98,7 +104,7 @@ class Ledger:
         slug(run_id, "run id")
         values = {"name": name, "task": task, "recipe_digest": recipe_digest, "status": status, "started": _now()}
         with self._writes() as connection:
-            is_new = _insert_new(connection, RUNS, {"project_id": self.project, "id": run_id, **values})
+            is_new = insert_new(connection, RUNS, {"project_id": self.project, "id": run_id, **values})
             if by is not None:
                 details = {"name": name, "task": task, "recipe": recipe_digest}
                 audit.append(connection, self.project, by, "run.start" if is_new else "run.resume", run_id, details)
@@ -160,7 +166,7 @@ class Ledger:
         values = {"name": name, "step_key": step_key, "status": status}
         with self._writes() as connection:
             where = {"project_id": self.project, "run_id": run_id, "position": position}
-            if not _insert_new(connection, RUN_STEPS, {**where, **values}):
+            if not insert_new(connection, RUN_STEPS, {**where, **values}):
                 connection.execute(
                     update(RUN_STEPS).where(self._is(RUN_STEPS, run_id=run_id, position=position)).values(values)
                 )
@@ -198,9 +204,7 @@ class Ledger:
         with self._writes() as connection:
             if replaces:
                 connection.execute(delete(STEPS).where(self._is(STEPS, key=key)))
-            if _insert_new(
-                connection, STEPS, {"project_id": self.project, "key": slug(key, "step key")} | step | times
-            ):
+            if insert_new(connection, STEPS, {"project_id": self.project, "key": slug(key, "step key")} | step | times):
                 # In the order of their digests, so that two writers on one server never wait for each other in a ring.
                 for one in sorted(made.values(), key=lambda artifact: artifact.digest):
                     self._add_artifact(connection, one)
@@ -231,7 +235,7 @@ class Ledger:
             if row is None:
                 raise StoreError("the step to take the outputs from is not on record", seen=of_key)
             values = {**row, "key": slug(key, "step key"), "status": "aliased", "cost": {}, "ended": _now()}
-            if _insert_new(connection, STEPS, values | {"started": None}):
+            if insert_new(connection, STEPS, values | {"started": None}):
                 for output, one in self._outputs(connection, of_key).items():
                     self._add_output(connection, key, output, one)
             return self._outputs(connection, key)
@@ -328,15 +332,6 @@ class Ledger:
             where = where & (table.c[column] == value)
         return where
 
-    def _lost(self, traces: Path) -> StoreError:
-        self.close()
-        return StoreError(
-            f"the ledger of the project `{self.project}` is gone: nobody begins another beside its history",
-            seen=f"{self.engine.url.render_as_string(hide_password=True)} does not know it, and {traces} is there",
-            next="bring the ledger back from where it was moved or from a backup, or name it in TUNESMITH_LEDGER if it "
-            "is elsewhere; to begin anew, name another workspace in --home or TUNESMITH_HOME",
-        )
-
     def _no_run(self, connection: Connection, run_id: str) -> StoreError:
         known = connection.execute(select(RUNS.c.id).where(self._is(RUNS)).order_by(RUNS.c.sequence.desc())).scalars()
         return registry.unknown("run", run_id, list(known))
@@ -344,15 +339,15 @@ class Ledger:
     def _add_artifact(self, connection: Connection, one: ArtifactLike) -> None:
         values = {"digest": check_digest(one.digest), "kind": one.kind, "facts": dict(one.facts), "created": _now()}
         made_by = _plain(one.made_by)
-        _insert_new(connection, ARTIFACTS, {"project_id": self.project, "made_by": made_by, **values})
+        insert_new(connection, ARTIFACTS, {"project_id": self.project, "made_by": made_by, **values})
         for position, parent in enumerate(one.parents):
             if parent != one.digest:
                 edge = {"child": one.digest, "parent": check_digest(parent), "step_key": one.made_by.step_key}
-                _insert_new(connection, LINEAGE, {"project_id": self.project, "position": position, **edge})
+                insert_new(connection, LINEAGE, {"project_id": self.project, "position": position, **edge})
 
     def _add_output(self, connection: Connection, key: str, name: str, one: ArtifactLike) -> None:
         values = {"digest": one.digest, "kind": one.kind, "facts": dict(one.facts), "made_by": _plain(one.made_by)}
-        _insert_new(connection, STEP_OUTPUTS, {"project_id": self.project, "step_key": key, "name": name, **values})
+        insert_new(connection, STEP_OUTPUTS, {"project_id": self.project, "step_key": key, "name": name, **values})
 
     def _outputs(self, connection: Connection, key: str) -> dict[str, ArtifactRecord]:
         query = select(STEP_OUTPUTS).where(self._is(STEP_OUTPUTS, step_key=key)).order_by(STEP_OUTPUTS.c.name)
@@ -376,14 +371,6 @@ class Ledger:
         with self._reads() as connection:
             found: Iterable[str] = connection.execute(select(reached.c.digest)).scalars()
             return sorted(set(found) - {digest})
-
-
-def _insert_new(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
-    """Insert a row unless its key is there; whether it was inserted."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    # Not by rowcount: PostgreSQL's driver gives none for an INSERT.
-    statement = insert(table).values(dict(values)).on_conflict_do_nothing().returning(*table.primary_key)
-    return connection.execute(statement).first() is not None
 
 
 def _plain(made_by: MadeBy) -> dict[str, Any]:

@@ -29,7 +29,8 @@ DEFAULT_PROJECT = "default"
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where one project's runs, steps and blobs lie; making the value touches no disk, ``open`` does."""
+    """Where one project's runs, steps and blobs lie; making the value touches no disk, ``at`` makes the root and
+    ``open`` the project's folders too."""
 
     root: Path
     project: str = DEFAULT_PROJECT
@@ -40,6 +41,13 @@ class Workspace:
     @classmethod
     def open(cls, root: Path | str | None = None, project: str = DEFAULT_PROJECT) -> Workspace:
         """The workspace at ``root``, else ``TUNESMITH_HOME``, else ``./.tunesmith``: made if new, orphans removed."""
+        workspace = cls.at(root, project)
+        workspace.make()
+        return workspace
+
+    @classmethod
+    def at(cls, root: Path | str | None = None, project: str = DEFAULT_PROJECT) -> Workspace:
+        """The workspace there, its root made if new, and nothing for the project yet."""
         chosen = Path(root or os.environ.get(HOME_VARIABLE) or DEFAULT_FOLDER).expanduser().absolute()
         workspace = cls(chosen, project)
         if chosen.exists() and not chosen.is_dir():
@@ -48,13 +56,17 @@ class Workspace:
                 seen=chosen,
                 next=f"name a folder in {HOME_VARIABLE}, or move that file away",
             )
-        for folder in (workspace.folder, workspace._runs, workspace._steps, workspace._blobs):
-            make_folder(folder)
+        make_folder(chosen)
         if not (chosen / ".gitignore").exists():
             # Data and models do not belong into the repository that the workspace happens to stand in.
             write_bytes(chosen / ".gitignore", b"*\n")
-        workspace.collect_orphans()
         return workspace
+
+    def make(self) -> None:
+        """Make the project's folders if new, and remove what killed processes left unfinished."""
+        for folder in (self.folder, self._runs, self._steps, self._blobs):
+            make_folder(folder)
+        self.collect_orphans()
 
     @property
     def ledger_url(self) -> str:

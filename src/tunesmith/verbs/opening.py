@@ -14,6 +14,9 @@ from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.recipe.sections import AnyRecipe
 
+BEGINS = frozenset({"plan", "show_rows", "suggest", "run", "demo", "add_user"})
+"""Verbs that begin a project by naming it. All others are asked of one that there is: a slip in its name is told, and
+does not look like a project that holds nothing."""
 RecipeLike = str | Path | Mapping[str, Any]
 
 
@@ -27,9 +30,10 @@ def acting(
 ) -> Iterator[Session]:
     """A session of somebody who may do what the verb does.
 
-    Raises: Denied where their role has no right to it.
+    Raises: Denied where their role has no right to it, StoreError naming the nearest project where there is none of
+        that name and the verb begins none.
     """
-    with open_session(home, project, listener, cancel) as session:
+    with open_session(home, project, listener, cancel, may_begin=verb in BEGINS) as session:
         require(session.actor, VERBS[verb])
         yield session
 
