@@ -31,29 +31,33 @@ class LedgerKeys:
         return None
 
 
-def made_keys(sessions: Mapping[str, Session], *, is_local: bool) -> dict[str, tuple[str, Path]]:
-    """Keys that had to be made, by project: each with its file.
+def require_keys(sessions: Mapping[str, Session]) -> None:
+    """Refuse a server that others than this machine could ask.
 
-    Raises: RecipeError where a project has no key and others than this machine could ask.
+    Raises: RecipeError where a project has no key.
     """
-    made: dict[str, tuple[str, Path]] = {}
     for project, session in sessions.items():
-        users = access.users(session.ledger.engine, project)
-        if any(key.revoked is None for user in users if user.disabled is None for key in user.keys):
-            continue
-        if not is_local:
+        if not _has_key(session):
             raise RecipeError(
                 "a server that others can reach needs keys, and there is none",
                 seen=f"project {project}: no key",
                 next="tunesmith users add NAME --role engineer, then tunesmith users key NAME; or serve on 127.0.0.1",
             )
-        made[project] = _owner_key(session, is_known=any(user.name == OWNER for user in users))
-    return made
 
 
-def _owner_key(session: Session, *, is_known: bool) -> tuple[str, Path]:
+def made_keys(sessions: Mapping[str, Session]) -> dict[str, tuple[str, Path]]:
+    """Keys that had to be made, by project: each with its file."""
+    return {project: _owner_key(session) for project, session in sessions.items() if not _has_key(session)}
+
+
+def _has_key(session: Session) -> bool:
+    users = access.users(session.ledger.engine, session.workspace.project)
+    return any(key.revoked is None for user in users if user.disabled is None for key in user.keys)
+
+
+def _owner_key(session: Session) -> tuple[str, Path]:
     engine, project = session.ledger.engine, session.workspace.project
-    if not is_known:
+    if not any(user.name == OWNER for user in access.users(engine, project)):
         access.add_user(engine, project, session.actor, OWNER, "admin")
     key = access.make_key(engine, project, session.actor, OWNER).key
     file = session.workspace.folder / "owner.key"

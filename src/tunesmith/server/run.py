@@ -26,7 +26,7 @@ from tunesmith.server.app import LOOPBACK, create_app
 from tunesmith.server.auth import Door
 from tunesmith.server.drain import IN_FLIGHT_S, DrainingServer
 from tunesmith.server.instruments import Instruments
-from tunesmith.server.keys import LedgerKeys, made_keys
+from tunesmith.server.keys import LedgerKeys, made_keys, require_keys
 from tunesmith.server.limits import Limits
 from tunesmith.server.patience import patient
 from tunesmith.server.service import Service
@@ -89,7 +89,8 @@ def serve(
         for session in sessions.values():
             require(session.actor, "predict")
         is_local = is_loopback(options.host)
-        new_keys = made_keys(sessions, is_local=is_local)
+        if not is_local:
+            require_keys(sessions)
         listener = stack.enter_context(bound(options.host, options.port))
         instruments = Instruments()
         deployments = Deployments(
@@ -109,6 +110,7 @@ def serve(
             checks=lambda one: gauges(sessions[one]),
             instruments=instruments,
         )
+        new_keys = made_keys(sessions)  # not before: a server that cannot begin makes no admin
         told = Started(
             url_of(listener),
             {
