@@ -1,4 +1,4 @@
-"""A BERT encoder that computes no padding: what a server's batches of unlike texts spend half their time on.
+"""An encoder that computes no padding: what a server's batches of unlike texts spend half their time on.
 
 Only attention sees where a text begins and ends. All else is done on the tokens of a batch in one row, so every product
 is as large as the batch; attention is computed for texts of like lengths together. The weights are those of the encoder
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tunesmith.engines.families import Family, Parts, family_of
 from tunesmith.engines.products import Product
 
 LIKE = 0.6
@@ -59,21 +60,20 @@ class _Padded:
 
 
 class _Layer(nn.Module):
-    def __init__(self, layer: Any, heads: int) -> None:
+    def __init__(self, parts: Parts, heads: int) -> None:
         super().__init__()
-        attention = layer.attention
-        parts = [attention.self.query, attention.self.key, attention.self.value]
+        three = [parts.query, parts.key, parts.value]
         # Attention divides its scores by the root of a head's width: here the query's weights are.
-        scales = [1 / math.sqrt(parts[0].out_features // heads), 1.0, 1.0]
-        joined = nn.Linear(parts[0].in_features, sum(one.out_features for one in parts))
-        weights = [one.weight.detach() * scale for one, scale in zip(parts, scales, strict=True)]
-        biases = [one.bias.detach() * scale for one, scale in zip(parts, scales, strict=True)]
+        scales = [1 / math.sqrt(three[0].out_features // heads), 1.0, 1.0]
+        joined = nn.Linear(three[0].in_features, sum(one.out_features for one in three))
+        weights = [one.weight.detach() * scale for one, scale in zip(three, scales, strict=True)]
+        biases = [one.bias.detach() * scale for one, scale in zip(three, scales, strict=True)]
         joined.weight = nn.Parameter(torch.cat(weights), requires_grad=False)
         joined.bias = nn.Parameter(torch.cat(biases), requires_grad=False)
         self.qkv, self.heads = Product(joined), heads
-        self.out, self.norm = Product(attention.output.dense), attention.output.LayerNorm
-        self.wide, self.act = Product(layer.intermediate.dense), layer.intermediate.intermediate_act_fn
-        self.narrow, self.last_norm = Product(layer.output.dense), layer.output.LayerNorm
+        self.out, self.norm = Product(parts.out), parts.norm
+        self.wide, self.act = Product(parts.wide), parts.act
+        self.narrow, self.last_norm = Product(parts.narrow), parts.last_norm
 
     def forward(self, states_ND: Tensor, groups: list[_Group]) -> Tensor:
         attended_ND = _attended(self.qkv(states_ND), groups, self.heads)
@@ -82,15 +82,15 @@ class _Layer(nn.Module):
         return output_ND
 
 
-class PackedBert(nn.Module):
+class PackedEncoder(nn.Module):
     """Answers as the encoder it is made from, up to rounding; for inference alone."""
 
-    def __init__(self, encoder: Any) -> None:
+    def __init__(self, encoder: Any, family: Family) -> None:
         super().__init__()
         self.config = encoder.config
-        self.embeddings = encoder.embeddings
+        self.embeddings, self._positions = encoder.embeddings, family.positions
         heads = encoder.config.num_attention_heads
-        self.layers = nn.ModuleList(_Layer(one, heads) for one in encoder.encoder.layer)
+        self.layers = nn.ModuleList(_Layer(family.parts(one), heads) for one in family.layers(encoder))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> States:
         """The vectors (B, T, D) of tokens; those of padding are 0."""
@@ -100,7 +100,8 @@ class PackedBert(nn.Module):
         text_N, step_N = attention_mask[order_B].nonzero(as_tuple=True)
         at_N = order_B[text_N] * longest + step_N
         groups = _groups(lengths_B[order_B].tolist())
-        embedded_ND = self._embedded(input_ids.reshape(-1)[at_N], step_N)
+        positions_N = self._positions(self.embeddings, input_ids).reshape(-1)[at_N]
+        embedded_ND = self._embedded(input_ids.reshape(-1)[at_N], positions_N)
         states_ND = functional.pad(embedded_ND, (0, 0, 0, -len(at_N) % STEP_TOKENS))
         for layer in self.layers:
             states_ND = layer(states_ND, groups)
@@ -110,27 +111,17 @@ class PackedBert(nn.Module):
 
     def _embedded(self, tokens_N: Tensor, positions_N: Tensor) -> Tensor:
         known = self.embeddings
-        words_ND = known.word_embeddings(tokens_N) + known.token_type_embeddings.weight[0]
+        words_ND = known.word_embeddings(tokens_N)
+        if hasattr(known, "token_type_embeddings"):
+            words_ND = words_ND + known.token_type_embeddings.weight[0]
         embedded_ND: Tensor = known.LayerNorm(words_ND + known.position_embeddings(positions_N))
         return embedded_ND
 
 
-def packed(encoder: Any) -> PackedBert | None:
+def packed(encoder: Any) -> PackedEncoder | None:
     """An encoder without its padding; None where it is of a kind that is not known to be the same."""
-    from transformers import BertModel
-
-    if type(encoder) is not BertModel or encoder.config.is_decoder:
-        return None
-    if getattr(encoder.config, "position_embedding_type", "absolute") not in (None, "absolute"):
-        return None
-    if any(type(one) is not nn.Linear for layer in encoder.encoder.layer for one in _products(layer)):
-        return None  # adapters that were not merged
-    return PackedBert(encoder).eval()
-
-
-def _products(layer: Any) -> list[nn.Module]:
-    own = layer.attention.self
-    return [own.query, own.key, own.value, layer.attention.output.dense, layer.intermediate.dense, layer.output.dense]
+    family = family_of(encoder)
+    return None if family is None else PackedEncoder(encoder, family).eval()
 
 
 def _groups(lengths: list[int]) -> list[_Group]:

@@ -1,38 +1,47 @@
-"""Without padding, a BERT encoder gives the vectors it gives with it; what is not known to be the same stays padded."""
+"""Without padding, an encoder gives the vectors it gives with it; what is not known to be the same stays padded."""
 
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import tiny
 
 from tunesmith.core.engine import Request
 from tunesmith.engines import quick
-from tunesmith.engines.packed import PackedBert, packed
+from tunesmith.engines.packed import PackedEncoder, packed
 from tunesmith.engines.products import Product
 from tunesmith.engines.transformers import TransformersEngine
 from tunesmith.models.encoder import load_encoder
 from tunesmith.numerics.padding import pad
 
-BERT = load_encoder(tiny.encoder("bert"))
-FAMILIES: tuple[tiny.Family, ...] = ("roberta", "distilbert")
+KINDS: tuple[tiny.Family, ...] = ("bert", "roberta", "distilbert")
+ENCODERS: dict[str, Any] = {family: load_encoder(tiny.encoder(family)) for family in KINDS}
+BERT = ENCODERS["bert"]
+SMALL = {"vocab_size": 30, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(0, 10_000))
-def test_every_token_of_every_batch_has_the_vector_it_has_with_padding(lengths: list[int], seed: int) -> None:
+@pytest.mark.parametrize("family", KINDS)
+@settings(max_examples=40, deadline=None)
+@given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=12), seed=st.integers(0, 10_000))
+def test_every_token_of_every_batch_has_the_vector_it_has_with_padding(
+    family: str, lengths: list[int], seed: int
+) -> None:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
-    rows = [torch.randint(1, 20, (length,), generator=generator).tolist() for length in lengths]
+    # The padding token may stand in a text as well: who writes "<pad>" gets it.
+    rows = [torch.randint(0, 20, (length,), generator=generator).tolist() for length in lengths]
     tokens_BT, mask_BT = pad(rows)
-    without = packed(BERT)
+    encoder = ENCODERS[family]
+    without = packed(encoder)
     assert without is not None
     with torch.inference_mode():
-        expected = BERT(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state * mask_BT[..., None]
+        expected = encoder(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state * mask_BT[..., None]
         found = without(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
 
@@ -67,9 +76,27 @@ def test_a_product_is_that_of_its_linear_layer_and_follows_its_type(dtype: torch
     assert (found.double() - exact).abs().max() < bound
 
 
-def test_what_is_no_plain_bert_is_left_as_it_is() -> None:
-    for family in FAMILIES:
-        assert packed(load_encoder(tiny.encoder(family))) is None, family
+@pytest.mark.parametrize("kind", ["XLMRoberta", "Camembert"])
+def test_other_names_of_the_same_encoder_are_known(kind: str) -> None:
+    torch.manual_seed(5)
+    encoder = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**SMALL)).eval()
+    without = packed(encoder)
+    tokens_BT, mask_BT = pad([[4, 5, 1, 2], [4, 7], [4, 9, 4, 8, 8, 2]])
+    assert without is not None
+    with torch.inference_mode():
+        expected = encoder(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state * mask_BT[..., None]
+        found = without(input_ids=tokens_BT, attention_mask=mask_BT).last_hidden_state
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+
+
+def test_what_is_not_known_to_be_the_same_is_left_as_it_is() -> None:
+    assert packed(transformers.MPNetModel(transformers.MPNetConfig(**SMALL))) is None
+    assert packed(transformers.BertModel(transformers.BertConfig(**SMALL, is_decoder=True))) is None
+
+    class BertModel(transformers.BertModel):
+        """Somebody's own, of the same name."""
+
+    assert packed(BertModel(transformers.BertConfig(**SMALL))) is None
     adapted = load_encoder(tiny.encoder("bert"))
     own = adapted.encoder.layer[0].attention.self  # type: ignore[union-attr]
 
@@ -98,7 +125,7 @@ def test_a_quick_engine_answers_the_same_and_the_trained_one_is_untouched(engine
     before, encoder = answers(engine, texts), engine.network.encoder
     made, tried = quick.quicken(engine, None)
     assert tried is None and made.engine is engine and engine.network.encoder is encoder
-    assert isinstance(made._quick.network.encoder, PackedBert)
+    assert isinstance(made._quick.network.encoder, PackedEncoder)
     for old, new in zip(before, answers(made, texts), strict=True):
         assert new == pytest.approx(old, abs=1e-6)
     half, tried = quick.quicken(engine, tiny.sentences(80)[0])
@@ -128,6 +155,6 @@ def test_a_processor_without_the_kernels_answers_as_before(
     monkeypatch.undo()
     monkeypatch.setattr("tunesmith.engines.products._is_known", lambda dtype: False)
     made, _ = quick.quicken(engine, None)
-    assert isinstance(made._quick.network.encoder, PackedBert), "plain products, without padding all the same"
+    assert isinstance(made._quick.network.encoder, PackedEncoder), "plain products, without padding all the same"
     for old, new in zip(answers(engine, ["the cat"]), answers(made, ["the cat"]), strict=True):
         assert new == pytest.approx(old, abs=1e-6)
