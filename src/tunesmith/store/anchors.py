@@ -64,7 +64,8 @@ class Custody:
             raise StoreError(
                 "the key of the audit chain is gone",
                 seen=f"{self.key_path} is not there, and entries are",
-                next="bring the file back from a backup: a new key can vouch for no entry of the old one",
+                next="set TUNESMITH_HOME to the folder that this ledger belongs to; if it is this one, bring the file "
+                "back from a backup: a new key can vouch for no entry of the old one",
             )
         return kept_secret(self.key_path, "seals the audit chain", "a new key can vouch for no old entry")
 

@@ -93,6 +93,7 @@ def append_many(connection: Connection, project: str, acts: Sequence[Act]) -> li
     key = custody.key(is_new=head is None)
     engine = connection.engine.execution_options(tunesmith_writes=False)
     if after_commit(connection, f"audit:{project}", lambda: _anchor(engine, custody, project)):
+        _require_own(custody, key, project, head)
         # Only before the transaction's first entry: its own are not committed, and must not be vouched for.
         _catch_up(connection, custody, project, head)
     at, entries = datetime.now(UTC), []
@@ -105,6 +106,24 @@ def append_many(connection: Connection, project: str, acts: Sequence[Act]) -> li
         previous = digest
     connection.execute(insert(AUDIT), [{"project_id": project, **vars(one)} for one in entries])
     return entries
+
+
+def _require_own(custody: Custody, key: bytes, project: str, head: Entry | None) -> None:
+    """Refuse to go on with a chain that another workspace's key seals: no key would vouch for all of it again.
+
+    A workspace that anchored the chain once is the right one, whatever was done to its entries since.
+    """
+    place = custody.places(project)[0]
+    if head is None or place.exists():
+        return
+    parts = head.actor, head.action, head.target, head.details
+    if not hmac.compare_digest(seal(key, project, head.sequence, head.at, *parts, head.previous), head.digest):
+        raise StoreError(
+            f"the audit chain of the project `{project}` belongs to another workspace",
+            seen=f"{custody.key_path} did not seal entry {head.sequence}, and {place} is not there",
+            allowed="one workspace folder for each ledger, which several machines mount",
+            next="set TUNESMITH_HOME to the folder that this ledger belongs to, or name another ledger",
+        )
 
 
 def lock(connection: Connection, project: str) -> None:

@@ -438,3 +438,24 @@ def test_projects_have_chains_of_their_own(ledger: Ledger) -> None:
         problems = verify(other.engine, "q").problems
         assert problems == (Problem("changed", 2, 2, problems[0].words),)
     assert verify(ledger.engine, PROJECT).is_whole
+
+
+def test_a_workspace_with_another_key_writes_nothing_into_a_chain(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"  # as a server that two people named, each with a folder of their own
+    roots = [Workspace.open(tmp_path / name, PROJECT).root for name in ("mine", "yours")]
+    mine, yours = map(Custody, roots)
+    with Ledger.open(url, PROJECT, mine) as ledger:
+        write(ledger, 0, 3)
+    with Ledger.open(url, "elsewhere", yours) as ledger:
+        write(ledger, 0, 1)  # which gives that folder a key
+    with Ledger.open(url, PROJECT, yours) as ledger:
+        with pytest.raises(StoreError, match="another workspace") as raised:
+            write(ledger, 3, 1)
+        assert str(yours.key_path) in str(raised.value.seen) and "TUNESMITH_HOME" in str(raised.value.next)
+    with Ledger.open(url, PROJECT, mine) as ledger:
+        assert verify(ledger.engine, PROJECT).is_whole
+        # An anchor that was deleted says nothing of the key: entries go on, and verify tells of the anchor.
+        mine.places(PROJECT)[0].unlink()
+        write(ledger, 3, 1)
+        found = verify(ledger.engine, PROJECT)
+        assert found.num_entries == 4 and [one.kind for one in found.problems] == ["anchor missing"]
