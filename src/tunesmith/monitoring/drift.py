@@ -129,7 +129,7 @@ def _one_label(
         ONE_LABEL, "labels", "Fisher's exact test, the smallest", labels.num_reference, labels.num_window, "not shown"
     )
     outcome.statistic, outcome.p_value, outcome.effect = found.statistic, found.p_value, found.effect
-    outcome.why = f"`{_line(found.label)}`: {found.before:.2%} of the reference, {found.now:.2%} of the window"
+    outcome.why = f'"{_line(found.label)}": {100 * found.before:.3g} % before, {100 * found.now:.3g} % now'
     return outcome
 
 
