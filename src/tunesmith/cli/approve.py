@@ -29,8 +29,9 @@ def approve(
     else:
         how = "by exception, against its gate" if made.kind == "exception" else "as its recipe asks"
         words = Text.assemble("released ", (f"{made.model}, version {made.version}", "bold"), f" {how}, by {made.by}")
+    stays = [Text(f"but {made.why}", "yellow")] if made.why else []
     alone = [Text("nobody but you could have looked at it: the audit says so", "yellow")] if made.is_alone else []
     report = [Text(f"report   {made.report}")] if made.report else []
     use = screen.command("predict", str(made.model), "yours.csv", "--out", "answers.csv")
     onward = [] if refuse else [Text.assemble("next     ", (use, "bold"))]
-    screen.result(made.to_dict(), words, *alone, *report, *onward)
+    screen.result(made.to_dict(), words, *stays, *alone, *report, *onward)

@@ -78,7 +78,8 @@ def _looked_at(counts: Mapping[str, int], after: str) -> list[RenderableType]:
     fates = [f"{counts[name]:,} {words}" for name, words in FATES.items() if counts[name]]
     looked = f"{figures.count(counts['read'], 'row')} looked at"
     rows = f"{looked}: {', '.join(fates)}" if fates else looked
+    held = f"the champion was made with {figures.count(counts['champion'], 'row')}"
     return [
-        Text(f"rows     {rows}; the champion has {counts['champion']:,} of its own"),
+        Text(f"rows     {rows}; {held}"),
         Text.assemble("next     ", (after, "bold")),
     ]

@@ -30,4 +30,9 @@ def rollback(
     made = api.rollback(model, reason, to, **screen.where)
     words = Text.assemble((f"{made.name}@{made.alias}", "bold"), f" stands on version {made.version}, was {made.was}")
     forth = screen.command("rollback", f"{made.name}@{made.alias}", "--to", str(made.was), "--reason", "TEXT")
-    screen.result(made.to_dict(), words, Text.assemble("undo     ", (forth, "bold")))
+    lines = [words]
+    if made.stale:
+        again = screen.command("retrain", f"{made.name}@{made.alias}")
+        seen = f"version {made.version} is stale: it learned from rows of people erased since; "
+        lines.append(Text.assemble((seen, "yellow"), (again, "bold"), (" trains it anew", "yellow")))
+    screen.result(made.to_dict(), *lines, Text.assemble("undo     ", (forth, "bold")))

@@ -68,14 +68,15 @@ def _checks(result: RunResult) -> list[Text]:
 
 
 def _verdict(result: RunResult) -> Text:
+    stays = f", but {result.why}" if result.status == "done" and result.why else ""
     if result.approval is not None:
-        ending = f": {result.approval['words']}"
+        ending = f": {result.approval['words']}{stays}"
     elif result.status == "denied":
         ending = ": not released, the gate said no"
     elif result.status == "waiting":
         ending = f": not released, {result.why}" if result.why else ": waiting for approval by another"
     elif result.model is not None and not result.model.startswith("run:"):
-        ending = f": released as {result.model}"
+        ending = f": released as {result.model}{stays}"
     else:
         ending = ": evaluated, not released"
     against = dict.fromkeys(one["against"] for one in result.comparisons if one["verdict"] == result.verdict)

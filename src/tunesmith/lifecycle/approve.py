@@ -15,6 +15,7 @@ from tunesmith.lifecycle.recorded import PLAIN, began_with
 from tunesmith.lifecycle.release import Release, put_out
 from tunesmith.lifecycle.run import tell_decision
 from tunesmith.lifecycle.session import Session
+from tunesmith.lifecycle.staleness import Staleness
 from tunesmith.store import access, approvals, audit, registry
 from tunesmith.store.approvals import Approval
 from tunesmith.store.audit import Entry
@@ -45,6 +46,8 @@ class Decided:
     version: int | None
     report: str | None
     """The report, written anew with the decision; None where what it shows is gone."""
+    why: str | None = None
+    """Why the alias was not moved, where it was moved on from this version before."""
 
     def to_dict(self) -> dict[str, Any]:
         """The decision as JSON values."""
@@ -62,6 +65,8 @@ class RolledBack:
     was: int
     by: str
     reason: str
+    stale: tuple[str, ...] = ()
+    """The erasures of people from whose rows that version learned, if any."""
 
     def to_dict(self) -> dict[str, Any]:
         """The move as JSON values."""
@@ -100,6 +105,7 @@ def approve(session: Session, run_id: str, reason: str, *, is_refused: bool = Fa
         model=released.reference,
         version=released.version,
         report=None if report is None else str(report),
+        why=released.why,
     )
 
 
@@ -111,7 +117,13 @@ def rollback(session: Session, reference: str, reason: str, to: int | None = Non
     reason = _reason(reason)
     name, _, alias = reference.partition("@")
     if not alias or alias.isdigit():
-        raise RecipeError("what is rolled back is an alias", seen=reference, allowed="NAME@ALIAS")
+        aliases = [one for version in session.ledger.models() if version.name == name for one in version.aliases]
+        raise RecipeError(
+            "what is rolled back is an alias",
+            seen=reference,
+            allowed=", ".join(f"{name}@{one}" for one in aliases) or "NAME@ALIAS",
+            next=f"tunesmith rollback {name}@{aliases[0]} --reason TEXT" if aliases else None,
+        )
     project, engine = session.ledger.project, session.ledger.engine
     with writing(engine) as connection:
         audit.lock(connection, project)
@@ -138,7 +150,9 @@ def rollback(session: Session, reference: str, reason: str, to: int | None = Non
         registry.set_alias(connection, project, name, alias, goal)
         details = {"version": goal, "previous": stands.version, "reason": reason}
         audit.append(connection, project, session.actor, "alias.rollback", f"{name}@{alias}", details)
-    return RolledBack(name, alias, goal, stands.version, session.actor.name, reason)
+    stale = Staleness(session).of(session.ledger.resolve(name, goal))
+    erased = () if stale is None else stale.erasures
+    return RolledBack(name, alias, goal, stands.version, session.actor.name, reason, erased)
 
 
 def anchor_again(session: Session, reason: str) -> Entry:

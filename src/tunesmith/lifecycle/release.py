@@ -33,7 +33,7 @@ class Release:
     is_waiting: bool = False
     """The gate is passed, and a person's word is asked for."""
     why: str | None = None
-    """Why a person's word is asked for, where the recipe does not ask for it."""
+    """Why a person's word is asked for, where the recipe does not ask for it; or why the alias was not moved."""
     approval: Approval | None = None
     """The last word of a person on this model, where there is one."""
 
@@ -116,4 +116,12 @@ def put_out(
         details |= {"verdict": verdict, "approval": word.words if word else None}
         audit.append(connection, project, actor, "release", f"{name}@{alias}", details)
         is_here = True
-    return Release(True, verdict or "", name, version, alias if is_here else None, approval=word)
+    why = None if is_here else _stays(connection, project, name, alias, version)
+    return Release(True, verdict or "", name, version, alias if is_here else None, why=why, approval=word)
+
+
+def _stays(connection: Connection, project: str, name: str, alias: str, version: int) -> str:
+    """Where an alias stays that was moved on from a version, and what brings it back there."""
+    stands = registry.find_version(connection, project, name, alias).version
+    back = f"`tunesmith rollback {name}@{alias} --to {version} --reason TEXT` brings that back"
+    return f"{name}@{alias} stays on version {stands}, for it was moved on from version {version}; {back}"

@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from tunesmith.core import wiring
 from tunesmith.core.artifact import Artifact
-from tunesmith.core.errors import RecipeError, StoreError
+from tunesmith.core.errors import Denied, RecipeError, StoreError
 from tunesmith.data.extend import NothingNew
 from tunesmith.data.sources.file_set import is_several
+from tunesmith.data.sources.files import require_file
+from tunesmith.data.sources.several import told_kind
 from tunesmith.lifecycle import anew, permission
 from tunesmith.lifecycle.champion import find_champion
 from tunesmith.lifecycle.feedback_rows import Told, told_of
@@ -20,6 +22,7 @@ from tunesmith.lifecycle.monitor import monitor
 from tunesmith.lifecycle.origin import recipe_of
 from tunesmith.lifecycle.run import RunResult, Until, start_run
 from tunesmith.lifecycle.session import Session
+from tunesmith.lifecycle.table_file import TABLE_SUFFIXES, is_table
 from tunesmith.recipe.champion import CORRECTIONS, FEEDBACK
 from tunesmith.recipe.load import load
 from tunesmith.recipe.recipe import Recipe
@@ -29,7 +32,6 @@ from tunesmith.training.config import TrainConfig
 
 Cause = Literal["by hand", "drift", "labels", "erasure"]
 ADDED = "added-"
-KINDS = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
 NOTHING_NEW = "nothing new to learn from, so no run was begun"
 
 
@@ -81,7 +83,8 @@ def retrain(
     with more labelled rows, in the columns of a source of the recipe. ``on``: only where that, or an erasure, calls
     for it, for a timer to ask often.
     Where no row is new, none is corrected and none leaves, no run is begun: equal rows give an equal model.
-    Raises: RecipeError for a model that is no head's, StoreError where its recipe or rows are gone.
+    Raises: RecipeError for a model that is no head's, StoreError where its recipe or rows are gone, Denied where none
+        of its sources may be used any more.
     """
     version, alias = _champion(session, reference)
     name = f"{version.name}@{version.version}"
@@ -182,9 +185,9 @@ def _child(
     sources += told.sources(session, parent)
     sources += [_added(path, f"{ADDED}{number}", parent) for number, path in enumerate(add, _next(before))]
     if all(one["name"] == CORRECTIONS for one in sources):
-        raise RecipeError(
+        raise Denied(
             "no source of this model is left that may be used",
-            seen=", ".join(f"{one}: withdrawn" for one in without),
+            seen=", ".join(f"{one}: withdrawn" for one in without) or "its rows are of files that were added once",
             next="give a file of rows by `--add FILE`, or `tunesmith data permit SOURCE` where that is right",
         )
     table["data"] |= {"sources": sources, "augment": None}
@@ -228,13 +231,16 @@ def _settings(store: ArtifactStore, version: ModelVersion, parent: Recipe) -> di
 def _added(path: Path, name: str, recipe: Recipe) -> dict[str, Any]:
     """A file of more rows as a source, its columns named as in the first source of the recipe that fits it.
 
-    Raises: RecipeError where none does, with the columns there are.
+    Raises: RecipeError where none does, with the columns there are; DataError where there is no such file.
     """
-    kind = KINDS.get("".join(path.suffixes[-1:]).lower())
-    if kind is None or not path.is_file():
+    if not is_table(path):
         raise RecipeError(
-            "more rows come from a file", seen=str(path), allowed=", ".join(KINDS), next="--add later.csv"
+            "more rows come from a file of rows",
+            seen=str(path),
+            allowed=f"{', '.join(dict.fromkeys(TABLE_SUFFIXES))}, packed or not",
+            next="--add later.csv",
         )
+    kind = told_kind(require_file(path, source=path.name))
     wire = wiring.wire("source", kind)
     file: dict[str, Any] = {"kind": kind, "name": name, "path": str(path.resolve())}
     there = tuple(wiring.load(wire.make)(wiring.load(str(wire.config)).model_validate(file)).describe().columns)

@@ -55,7 +55,7 @@ class RunResult:
     approval: Mapping[str, Any] | None = None
     """The last word of a person on this model: kind (`exception` where the gate had said no), decision, by, reason."""
     why: str | None = None
-    """Why a person's word is waited for, where the recipe does not ask for it."""
+    """Why a person's word is waited for, where the recipe does not ask for it; or why the alias was not moved."""
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON values."""

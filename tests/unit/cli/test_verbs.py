@@ -25,7 +25,9 @@ COMPARISON = {
 }  # fmt: skip
 
 
-def result(status: str = "done", verdict: str = "better", model: str = "intents@production") -> RunResult:
+def result(
+    status: str = "done", verdict: str = "better", model: str = "intents@production", why: str | None = None
+) -> RunResult:
     """A run that ended."""
     passed = status == "done"
     words = f"f1_macro is 0.9 → {'passed' if passed else 'failed'}"
@@ -34,7 +36,7 @@ def result(status: str = "done", verdict: str = "better", model: str = "intents@
         run="intents-1", status=status, verdict=verdict,
         metrics={"test": {"f1_macro": SCORE}}, baselines={"tfidf": {"f1_macro": SCORE}},
         model=model, report="/home/report.html", rows={"read": 9, "kept": 7, "removed": 1, "quarantined": 1},
-        comparisons=[COMPARISON], gate={"passed": passed, "verdict": verdict, "checks": [check]}, seconds=1.5,
+        comparisons=[COMPARISON], gate={"passed": passed, "verdict": verdict, "checks": [check]}, seconds=1.5, why=why,
     )  # fmt: skip
 
 
@@ -166,10 +168,22 @@ def test_a_decision_comes_with_what_to_do_next(answer: Any, capsys: pytest.Captu
     shown = capsys.readouterr().out
     assert "stands on version 1, was 2" in shown
     assert "tunesmith rollback desk@production --to 2 --reason TEXT --project east" in shown
+    stale = RolledBack("desk", "production", version=1, was=2, by="bo", reason="complaints", stale=("e-1",))
+    answer("rollback", stale)
+    assert main(["rollback", "desk@production", "--reason", "complaints", "--home", "h"]) == 0
+    shown = capsys.readouterr().out
+    assert "version 1 is stale" in shown and "tunesmith retrain desk@production --home h" in shown
     how: dict[str, Any] = {"kind": "exception", "by": "bo", "reason": "pilot", "is_alone": False, "report": None}
     answer("approve", Decided("r-1", "done", "approved", model="desk@production", version=2, **how))
     assert main(["approve", "r-1", "--reason", "pilot"]) == 0
     assert "tunesmith predict desk@production yours.csv --out answers.csv" in capsys.readouterr().out
+    stays = "desk@production stays on version 1"
+    answer("approve", Decided("r-1", "done", "approved", model="desk@2", version=2, **how, why=stays))
+    assert main(["approve", "r-1", "--reason", "pilot"]) == 0
+    assert f"but {stays}" in capsys.readouterr().out
+    answer("run", result("done", "better", "intents@2", why="intents@production stays on version 1"))
+    assert main(["run"]) == 0
+    assert "released as intents@2, but intents@production stays on version 1" in capsys.readouterr().out
     answer("approve", Decided("r-1", "denied", "refused", model=None, version=None, **how))
     assert main(["approve", "r-1", "--reason", "pilot", "--refuse"]) == 0
     assert "predict" not in capsys.readouterr().out

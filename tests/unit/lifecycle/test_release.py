@@ -21,7 +21,7 @@ from tunesmith.lifecycle.release import Release, release
 from tunesmith.lifecycle.reports import released
 from tunesmith.lifecycle.session import Session, open_session
 from tunesmith.recipe.load import load
-from tunesmith.store import access, audit, retrainings
+from tunesmith.store import access, audit, erasures, retrainings
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.store.database import reading
 from tunesmith.store.retrainings import Retraining
@@ -192,6 +192,9 @@ def test_rolling_back_goes_back_one_by_one(session: Session) -> None:
         assert ran(session, f"r{number}", text, passed=True).version == number
     with pytest.raises(RecipeError, match="an alias"):
         decisions.rollback(session, "desk@2", "x")
+    with pytest.raises(RecipeError, match="is an alias") as bare:
+        decisions.rollback(session, "desk", "x")
+    assert bare.value.next == "tunesmith rollback desk@production --reason TEXT"
     with pytest.raises(RecipeError, match="needs its reason"):
         decisions.rollback(session, "desk@production", "")
     made = decisions.rollback(session, "desk@production", "complaints")
@@ -217,6 +220,35 @@ def test_rolling_back_goes_back_one_by_one(session: Session) -> None:
     assert [one.version for one in session.ledger.models()] == [1, 2, 3]
     with pytest.raises(StoreError, match="did you mean"):
         decisions.rollback(session, "desk@productoin", "x")
+
+
+def test_what_was_rolled_back_stays_back_and_says_so(session: Session) -> None:
+    for run, text in (("r1", "one"), ("r2", "two")):
+        assert ran(session, run, text, passed=True).why is None
+    decisions.rollback(session, "desk@production", "complaints")
+    again = ran(session, "r3", "two", passed=True)
+    assert (again.reference, again.status) == ("desk@2", "done")
+    why = (
+        "desk@production stays on version 1, for it was moved on from version 2; "
+        "`tunesmith rollback desk@production --to 2 --reason TEXT` brings that back"
+    )
+    assert again.why == why
+    ran(session, "r4", "two", passed=False)
+    made = decisions.approve(session, "r4", "the same once more")
+    assert (made.model, made.version, made.why) == ("desk@2", 2, why)
+    assert session.ledger.resolve("desk", "production").version == 1
+
+
+def test_rolling_back_to_a_stale_version_says_so(session: Session) -> None:
+    for run, text in (("r1", "one"), ("r2", "two")):
+        ran(session, run, text, passed=True)
+    engine, project = session.ledger.engine, session.ledger.project
+    erased = erasures.begin(engine, project, "e-1", "ab" * 16, "request", session.actor)
+    erasures.mark_stale(engine, project, erased.id, [session.ledger.resolve("desk", "1").digest])
+    erasures.finish(engine, project, erased.id, erased.subject, lambda sequence: {}, session.actor)
+    made = decisions.rollback(session, "desk@production", "complaints")
+    assert (made.version, made.stale) == (1, ("e-1",))  # what people complain of goes at once; what it saw is said
+    assert decisions.rollback(session, "desk@production", "worse", to=2).stale == ()
 
 
 def state(session: Session, run_id: str) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from collections.abc import Iterator
@@ -174,10 +175,26 @@ def test_files_that_do_not_fit_are_refused(session: Session, tmp_path: Path, sta
     with pytest.raises(RecipeError, match="has not the columns") as caught:
         retrain.retrain(session, "m", add=[more_rows(tmp_path, "text,label")])
     assert "words, intent" in str(caught.value.allowed) and caught.value.seen == "text, label"
-    for name in ("gone.csv", "later.docx"):
-        with pytest.raises(RecipeError, match="come from a file"):
-            retrain.retrain(session, "m", add=[tmp_path / name])
+    with pytest.raises(DataError, match="there is no such file") as lost:
+        retrain.retrain(session, "m", add=[tmp_path / "latter.csv"])
+    assert str(tmp_path / "later.csv") in str(lost.value.next)  # the nearest there is
+    (tmp_path / "later.docx").write_text("")
+    with pytest.raises(RecipeError, match="come from a file"):
+        retrain.retrain(session, "m", add=[tmp_path / "later.docx"])
     assert started.recipes == []
+
+
+def test_rows_are_added_in_every_format_that_rows_are_read_in(
+    session: Session, tmp_path: Path, started: Started
+) -> None:
+    released(session, tmp_path, recipe(tmp_path))
+    frame = pl.DataFrame({"words": ["new words here", "and some more"], "intent": ["limit", "card"]})
+    frame.write_ipc(tmp_path / "later.arrow")
+    frame.write_parquet(tmp_path / "rows.pq")
+    (tmp_path / "later.csv.gz").write_bytes(gzip.compress(frame.write_csv().encode()))
+    for name, kind in (("later.arrow", "arrow"), ("rows.pq", "parquet"), ("later.csv.gz", "csv")):
+        retrain.retrain(session, "m", add=[tmp_path / name])
+        assert sources(started.recipes[-1][0])["added-2"].kind == kind
 
 
 def test_a_language_model_and_a_lost_recipe_are_refused(session: Session, tmp_path: Path) -> None:
@@ -454,7 +471,7 @@ def test_a_source_whose_file_is_gone_is_not_read_and_its_rows_stay(
 
     # Where none may be used, that is said, and what to do.
     permission.withdraw(session, "desk")
-    with pytest.raises(RecipeError, match="no source of this model is left that may be used") as caught:
+    with pytest.raises(Denied, match="no source of this model is left that may be used") as caught:
         retrain.retrain(session, "m")
     assert caught.value.seen == "desk: withdrawn, letters: withdrawn"
     assert "--add" in str(caught.value.next) and "permit" in str(caught.value.next)
