@@ -167,7 +167,11 @@ def test_from_a_recipe_to_an_explained_text(
     assert {one["attribution"]["unit"] for one in by_file} == {"probability"}
 
     assert main(["explain", "desk", "--text", text]) == 0
-    assert "speaks for the answer" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "speaks for the answer" in shown and "unknown to the model" not in shown
+    assert main(["explain", "desk", "--text", "great😀 my parcel is 你 late"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "unknown to the model: great😀, 你" in shown and "underlined: a word the model does not know" in shown
     assert call(capsys, "explain", "desk", code=2)["error"] == "RecipeError"
     assert "parcel, refund" in call(capsys, "explain", "desk", "--text", text, "--label", "x", code=2)["allowed"]
     assert call(capsys, "explain", "nothing", "--text", text, code=1)["error"] == "StoreError"

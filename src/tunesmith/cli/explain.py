@@ -71,7 +71,8 @@ def explain(
         )
     if num_left:
         screen.say(f"{figures.count(num_left, 'record')} more of the file without text, or behind the first 200")
-    screen.result([one.to_dict() for one in found], *(part for one in found for part in _shown(one)), _legend())
+    shown = (part for one in found for part in _shown(one))
+    screen.result([one.to_dict() for one in found], *shown, _legend(found))
 
 
 def _shown(one: Explained) -> list[Text]:
@@ -98,7 +99,8 @@ def _coloured(found: Attribution) -> Text:
         if word.end > MOST_CHARS:
             break
         line.append(_plain(found.text[at : word.start]), "dim")
-        line.append(_plain(word.text), _style(word.value / most if most else 0.0))
+        style = _style(word.value / most if most else 0.0)
+        line.append(_plain(word.text), f"underline {style}".strip() if word.unknown else style)
         at = word.end
     line.append(_plain(found.text[at : min(len(found.text), MOST_CHARS)]), "dim")
     return line
@@ -126,8 +128,16 @@ def _figures(found: Attribution) -> Text:
     line = Text(words + ")", "dim")
     if found.num_truncated_tokens:
         line.append(f"  {figures.count(found.num_truncated_tokens, 'token')} not read", "yellow")
+    if unknown := list(dict.fromkeys(word.text for word in found.words if word.unknown)):
+        named = ", ".join(figures.shown(text, 24) for text in unknown[:MOST_NAMED])
+        more = f" and {len(unknown) - MOST_NAMED:,} more" if len(unknown) > MOST_NAMED else ""
+        line.append(f"  unknown to the model: {named}{more}", "yellow")
     return line
 
 
-def _legend() -> Text:
-    return Text.assemble(("green", "bold green"), " speaks for the answer, ", ("red", "bold red"), " against it")
+def _legend(found: list[Explained]) -> Text:
+    legend = Text.assemble(("green", "bold green"), " speaks for the answer, ", ("red", "bold red"), " against it")
+    if any(word.unknown for one in found for word in one.attribution.words):
+        sign = "a word the model does not know, in whole or in part: it read a sign for anything unknown, or nothing"
+        legend.append_text(Text.assemble("; ", ("underlined", "underline"), f": {sign}"))
+    return legend

@@ -84,7 +84,7 @@ _ROWS: list[Wire] = [
     _row("stage", "champion", "evaluation.champion:Champion", "evaluation.config:BaselinesConfig", "The model in production predicts its challenger's rows", is_heavy=True),
     _row("stage", "evaluate", "evaluation.stage:Evaluate", "evaluation.config:EvaluateStageConfig", "Measures the model against the baselines", is_heavy=True, version=2),
     _row("stage", "vectors", "explanation.vectors:Vectors", "explanation.config:VectorsConfig", "Keeps every training row as the model sees it", is_heavy=True),
-    _row("stage", "explain", "explanation.stage:Explain", "explanation.config:ExplainStageConfig", "Explains answers by words and by training rows", is_heavy=True),
+    _row("stage", "explain", "explanation.stage:Explain", "explanation.config:ExplainStageConfig", "Explains answers by words and by training rows", is_heavy=True, version=2),
     _row("stage", "evaluate_language", "evaluation.language.stage:EvaluateLanguage", "evaluation.language.config:EvaluateLanguageConfig", "Measures a language model against the untrained base", is_heavy=True),
     _row("stage", "reference", "monitoring.reference:Reference", "monitoring.config:ReferenceConfig", "Measures the rows a model was made with, to compare later ones with", is_heavy=True),
     _row("stage", "drift", "monitoring.stage:Drift", "monitoring.config:DriftStageConfig", "Compares what a served model is asked, and answers, with what it was made with", is_heavy=True),

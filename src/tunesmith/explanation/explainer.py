@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from tunesmith.explanation.attribution import Attribution, Unit, names_of, predictor, target_places
 from tunesmith.explanation.config import ExplainConfig, Method
 from tunesmith.explanation.occlusion import Read, occluded
+from tunesmith.explanation.unknown import with_unknown
 from tunesmith.explanation.words import read_part
 
 if TYPE_CHECKING:
     from tunesmith.engines.transformers import TransformersEngine
     from tunesmith.explanation.gradients import Gradients
+    from tunesmith.models.tokenizer import Pieces
 
 
 class Explainer:
@@ -39,32 +41,24 @@ class Explainer:
         if not texts:
             return []
         parts = self._engine.tokenizer.parts(texts)
-        found = self._attributed([part.text for part in parts], method, targets, label)
-        return [
-            replace(one, num_truncated_tokens=one.num_truncated_tokens + part.num_left_out)
-            if part.num_left_out
-            else one
-            for part, one in zip(parts, found, strict=True)
-        ]
-
-    def _attributed(
-        self, texts: Sequence[str], method: Method, targets: Sequence[int] | None, label: str | None
-    ) -> list[Attribution]:
+        texts = [part.text for part in parts]
+        pieces = self._engine.tokenizer.pieces(texts)
         if targets is None:
             targets = target_places(self.manifest, self.predict(texts), label)
         if method == "ig":
-            return self.gradients.attribute(texts, targets)
-        unit: Unit = "value" if self.manifest.task == "regress" else "probability"
-        names, most = names_of(self.manifest), self.config.most_words
-        return occluded(self.predict, texts, targets, names, unit, most, self._read(texts))
-
-    def _read(self, texts: Sequence[str]) -> list[Read]:
-        """What the model reads of each text."""
-        found = []
-        for text, pieces in zip(texts, self._engine.tokenizer.pieces(texts), strict=True):
-            start, end = read_part(text, pieces.spans) if pieces.num_cut else (0, len(text))
-            found.append(Read(start, end, pieces.num_cut))
-        return found
+            found = self.gradients.attribute(texts, targets)
+        else:
+            unit: Unit = "value" if self.manifest.task == "regress" else "probability"
+            names, most = names_of(self.manifest), self.config.most_words
+            found = occluded(self.predict, texts, targets, names, unit, most, _read(texts, pieces))
+        return [
+            replace(
+                one,
+                words=with_unknown(part.text, one.words, read),
+                num_truncated_tokens=one.num_truncated_tokens + part.num_left_out,
+            )
+            for part, read, one in zip(parts, pieces, found, strict=True)
+        ]
 
     @property
     def gradients(self) -> Gradients:
@@ -81,3 +75,12 @@ class Explainer:
     def baseline_name(self) -> str:
         """The token that stands for no word."""
         return self.gradients.baseline_name
+
+
+def _read(texts: Sequence[str], pieces: Sequence[Pieces]) -> list[Read]:
+    """What the model reads of each text."""
+    found = []
+    for text, one in zip(texts, pieces, strict=True):
+        start, end = read_part(text, one.spans) if one.num_cut else (0, len(text))
+        found.append(Read(start, end, one.num_cut))
+    return found

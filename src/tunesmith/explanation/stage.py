@@ -79,6 +79,7 @@ class Explain:
             "rows": len(chosen.targets),
             "num_wrong": sum(chosen.answers.is_off),
             "truncated_rows": sum(one.num_truncated_tokens > 0 for one in next(iter(found.values()))),
+            **_unknown(next(iter(found.values()))),
             "methods": {method: self._method_facts(method, each, explainer) for method, each in found.items()},
             "curves": self._curves(chosen, found, explainer, context),
             "neighbours": self.asked.neighbours,
@@ -153,6 +154,12 @@ class Explain:
         }
 
 
+def _unknown(found: Sequence[Attribution]) -> Facts:
+    """How many words the model does not know, and in how many rows."""
+    counts = [sum(word.unknown is not None for word in one.words) for one in found]
+    return {"unknown_words": sum(counts), "unknown_rows": sum(count > 0 for count in counts)}
+
+
 def _counted(values: Sequence[int]) -> list[tuple[int, int]]:
     return sorted((value, values.count(value)) for value in set(values))
 
@@ -176,6 +183,7 @@ def _attribution_frame(chosen: _Chosen, found: Mapping[Method, Sequence[Attribut
                     "starts": [word.start for word in one.words],
                     "ends": [word.end for word in one.words],
                     "values": [word.value for word in one.words],
+                    "unknown": [word.unknown for word in one.words],
                     "unit": one.unit,
                     "full": one.full,
                     "baseline": one.baseline,
@@ -190,6 +198,7 @@ def _attribution_frame(chosen: _Chosen, found: Mapping[Method, Sequence[Attribut
         "starts": pl.List(pl.Int64()),
         "ends": pl.List(pl.Int64()),
         "values": pl.List(pl.Float64()),
+        "unknown": pl.List(pl.String()),
         "unit": pl.String(),
         "full": pl.Float64(),
         "baseline": pl.Float64(),

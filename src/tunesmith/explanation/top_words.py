@@ -8,22 +8,26 @@ from typing import Any
 import polars as pl
 
 from tunesmith.explanation.attribution import Attribution
+from tunesmith.explanation.words import Word
 
+UNKNOWN = "[unknown]"
+"""Stands for all words that the model's tokenizer does not know: to the model they are one."""
 SCHEMA = {"method": pl.String, "target": pl.String, "word": pl.String, "mean": pl.Float64, "rows": pl.Int64}
 
 
 def top_words(found: Sequence[Attribution], most: int, least_rows: int) -> pl.DataFrame:
     """By method and explained label the words with the largest mean value: ``method, target, word, mean, rows``.
 
-    Case is folded, marks and numbers without a letter are left out; a row counts once for a word, with the sum of its
-    occurrences. Numbers have no labels: their words with the largest mean of either sign are listed.
+    Case is folded, marks and numbers without a letter are left out; words that the model does not know are ``UNKNOWN``;
+    a row counts once for a word, with the sum of its occurrences. Numbers have no labels: their words with the largest
+    mean of either sign are listed.
     """
     cells: list[dict[str, Any]] = []
     for row, one in enumerate(found):
         cells += [
-            {"row": row, "method": one.method, "target": one.target, "word": word.text.casefold(), "value": word.value}
+            {"row": row, "method": one.method, "target": one.target, "word": _name(word), "value": word.value}
             for word in one.words
-            if any(char.isalpha() for char in word.text)
+            if word.unknown == "whole" or any(char.isalpha() for char in word.text)
         ]
     schema = {"row": pl.Int64, "method": pl.String, "target": pl.String, "word": pl.String, "value": pl.Float64}
     by_row = pl.DataFrame(cells, schema=schema).group_by("method", "target", "word", "row").agg(pl.sum("value"))
@@ -42,3 +46,7 @@ def top_words(found: Sequence[Attribution], most: int, least_rows: int) -> pl.Da
         .head(most)
         .select(list(SCHEMA))
     )
+
+
+def _name(word: Word) -> str:
+    return UNKNOWN if word.unknown == "whole" else word.text.casefold()

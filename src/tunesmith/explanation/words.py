@@ -11,9 +11,11 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import Literal
 
 Span = tuple[int, int]
 """Start and end in the text, in characters."""
+Unknown = Literal["part", "whole"]
 
 _RUN = re.compile(r"\S+")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
@@ -30,6 +32,9 @@ class Word:
     """Behind the last one."""
     value: float
     """What it adds, in the unit of its attribution: above 0 it speaks for the answer, below against it."""
+    unknown: Unknown | None = None
+    """Whether the tokenizer does not know it, or a part of it: the model read a sign for anything unknown, or nothing,
+    in its place, and ``value`` is what that adds. None where it was read as it stands."""
 
 
 def spans_of(text: str, within: Span | None = None) -> list[Span]:

@@ -30,6 +30,8 @@ class Pieces:
     """First character of each, and behind its last; (0, 0) for what the tokenizer adds."""
     is_special: list[bool]
     """Whether the tokenizer added it, or it stands for a text without any."""
+    is_unknown: list[bool]
+    """Whether it stands for what the tokenizer does not know."""
     num_cut: int = 0
     """Tokens that did not fit."""
 
@@ -54,6 +56,7 @@ class Tokenizer:
         self.max_tokens = max_tokens
         self.side = "left" if policy == "truncate_left" else "right"
         self._blank = _blank(folder / "config.json")
+        self._unknown = _unknown(self._fast)
         self._num_special: int = self._fast.num_special_tokens_to_add(is_pair=False)
         if max_tokens <= self._num_special:
             raise ModelError(
@@ -114,13 +117,14 @@ class Tokenizer:
 
     def _pieces(self, part: Part, one: Any) -> Pieces:
         if not one.ids:
-            return Pieces([self._blank], [(0, 0)], [True], part.num_left_out)
+            return Pieces([self._blank], [(0, 0)], [True], [False], part.num_left_out)
         kept = self._kept(one)
         ids, spans, mask = one.ids, one.offsets, one.special_tokens_mask
         return Pieces(
             [ids[place] for place in kept],
             [_moved(spans[place], part.start) for place in kept],
             [bool(mask[place]) for place in kept],
+            [ids[place] == self._unknown for place in kept],
             len(ids) - len(kept) + part.num_left_out,
         )
 
@@ -133,6 +137,13 @@ class Tokenizer:
         room = self.max_tokens - self._num_special
         read = set(text[-room:] if self.side == "left" else text[:room])
         return [place for place, is_special in enumerate(mask) if is_special or place in read]
+
+
+def _unknown(fast: Any) -> int | None:
+    """The id that a tokenizer gives to what it does not know; None where there is nothing that it cannot spell."""
+    is_told = hasattr(fast.model, "unk_token")
+    names = [fast.model.unk_token] if is_told else ["<unk>", "[UNK]"]  # of a Unigram its number alone is kept
+    return next((found for name in names if name and (found := fast.token_to_id(name)) is not None), None)
 
 
 def _moved(span: tuple[int, int], by: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
@@ -65,6 +65,46 @@ class Answer(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
+class AttributedWord(Answer):
+    """A word of a text and what it did for the answer."""
+
+    text: str
+    start: int
+    """Its first character in the text."""
+    end: int
+    """Behind its last."""
+    value: float
+    """What it adds to the answer: above 0 it speaks for it, below against it."""
+    unknown: Literal["part", "whole"] | None
+    """Set where the model does not know the word, or a part of it: it read a sign for anything unknown, or nothing, in
+    its place, and `value` is what that adds."""
+
+
+class WordsOfText(Answer):
+    """What each word of a text did for the answer."""
+
+    method: Literal["ig", "occlusion"]
+    """Integrated gradients, or the answer without each word."""
+    target: str
+    """The label or target that is explained; empty for one number."""
+    text: str
+    """As the model read it: the words' places are in it."""
+    words: list[AttributedWord]
+    """In their order; those that the model could not read are not among them."""
+    unit: Literal["logit", "probability", "value"]
+    """Of `value`, `full` and `baseline`."""
+    full: float
+    """The answer to the text."""
+    baseline: float
+    """The answer without its words."""
+    error: float | None
+    """How far the words are off adding up to `full` less `baseline`, as a share of it."""
+    steps: int | None
+    """Points on the way from no word to the text."""
+    num_truncated_tokens: int
+    """Tokens of the text that the model could not read."""
+
+
 class OnePrediction(Answer):
     """The answer to one text; what does not apply to the model's task is left out."""
 
@@ -88,7 +128,7 @@ class OnePrediction(Answer):
     """Of a model that rejects: how surely it knows the text."""
     num_truncated_tokens: int = 0
     """Tokens of the text that the model could not read."""
-    attribution: Any = None
+    attribution: WordsOfText | None = None
     """What each word did for the answer, where that was asked for."""
 
 

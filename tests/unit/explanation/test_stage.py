@@ -36,11 +36,13 @@ def rows_of(task: Task, num: int, seed: int) -> tuple[list[str], list[Any]]:
     return texts, labels if task == "classify" else [float(len(text)) for text in texts]
 
 
-def splits_of(folder: Path, task: Task) -> Any:
+def splits_of(folder: Path, task: Task, told: str = "") -> Any:
+    """Splits of rows, those of the test ending with ``told``."""
     rows = {
         name: rows_of(task, size, seed)
         for seed, (name, size) in enumerate((("train", 30), ("validation", 9), ("test", 12)))
     }
+    rows["test"] = ([text + told for text in rows["test"][0]], rows["test"][1])
     if task != "tag":
         found = tiny.splits(folder, rows, task)
         if task == "regress":
@@ -61,9 +63,9 @@ def splits_of(folder: Path, task: Task) -> Any:
     return tiny.artifact("splits", "splits", folder, facts)
 
 
-def explained(folder: Path, task: Task, trainable: str = "full") -> tuple[dict[str, Any], Path]:
+def explained(folder: Path, task: Task, trainable: str = "full", told: str = "") -> tuple[dict[str, Any], Path]:
     """What the stages leave over a model trained for the task."""
-    given = {"base": tiny.base(), "splits": splits_of(folder / "splits", task)}
+    given = {"base": tiny.base(), "splits": splits_of(folder / "splits", task, told)}
     context = tiny.FakeContext(folder / "train")
     config = tiny.train_config(task, trainable=trainable, epochs=1)
     if "layers" in config.trainable.needs:
@@ -93,6 +95,7 @@ def test_every_task_is_explained(tmp_path: Path, task: Task, trainable: str) -> 
     for row in frame.iter_rows(named=True):
         assert row["text"] == texts[row["row_id"]]
         words = [row["text"][start:end] for start, end in zip(row["starts"], row["ends"], strict=True)]
+        assert row["unknown"] == [None] * len(words)
         assert words == row["text"].split()
         if row["method"] == "ig":
             assert (
@@ -156,3 +159,15 @@ def test_no_test_row_is_no_crash(tmp_path: Path) -> None:
     given["vectors"] = tiny.artifact("vectors", "activations", context.out / "vectors", {})
     facts = Explain(ExplainStageConfig(task="classify", explain=ASKED)).run(given, tiny.FakeContext(tmp_path / "e"))
     assert (facts["explanation"]["rows"], facts["explanation"]["curves"]["num_rows"]) == (0, 0)
+
+
+def test_words_the_model_does_not_know_are_marked_and_counted(tmp_path: Path) -> None:
+    told = " 😀 re-ሰላም card😀"
+    facts, folder = explained(tmp_path, "classify", told=told)
+    for row in pl.read_parquet(folder / "attributions.parquet").iter_rows(named=True):
+        assert row["text"].endswith(told)
+        # To `ig` the word and the emoji that sticks to it are one, as they have one piece.
+        marks = ["whole", "part", "whole", *["whole"][row["method"] == "ig" :]]
+        assert row["unknown"][-len(marks) :] == marks
+        assert set(row["unknown"][: -len(marks)]) == {None}
+    assert (facts["rows"], facts["unknown_words"], facts["unknown_rows"]) == (8, 24, 8)

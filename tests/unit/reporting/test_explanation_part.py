@@ -76,6 +76,35 @@ def test_words_are_shaded_by_their_share(tmp_path: Path) -> None:
     assert "1 row stayed above 5" in part.notes[1]
 
 
+def test_unknown_words_are_marked_and_counted(tmp_path: Path) -> None:
+    view = explained_view(tmp_path)
+    frame = pl.read_parquet(tmp_path / "attributions.parquet")
+    unknown = pl.Series([[None, "whole"], ["part"]], dtype=pl.List(pl.String))
+    frame.with_columns(unknown=unknown).write_parquet(tmp_path / "attributions.parquet")
+    view.made["explain"]["explanation"] |= {"unknown_rows": 2, "unknown_words": 3}
+    part = explanation_of(view)
+    assert part is not None
+    [wrong], [right] = part.wrong, part.right
+    assert [(one.text, one.tone, one.title) for one in wrong.pieces[:3]] == [
+        ("my", "word against level1", "−0.500"),
+        (" ", "", ""),
+        ("card", "word for level5 unknown", "+2.000, for the model does not know this word"),
+    ]
+    assert right.pieces[0].title == "+1.000, for the model does not know a part of this word"
+    assert part.has_unknown
+    assert "3 words in 2 rows unknown to the model" in part.notes[-1]
+    page = render(view)
+    assert 'class="word for level5 unknown"' in page
+    assert "read as a sign for anything unknown" in page
+
+
+def test_without_unknown_words_nothing_is_said_of_them(tmp_path: Path) -> None:
+    part = explanation_of(explained_view(tmp_path))
+    assert part is not None and not part.has_unknown
+    assert not any("unknown" in note for note in part.notes)
+    assert "for anything unknown" not in render(explained_view(tmp_path))
+
+
 def test_of_numbers_the_farthest_and_the_nearest_are_shown_and_how_many_there_are(tmp_path: Path) -> None:
     view = explained_view(tmp_path)
     [row, *_] = pl.read_parquet(tmp_path / "attributions.parquet").to_dicts()

@@ -443,6 +443,24 @@ def test_attribution_comes_with_its_text(ask: Asked) -> None:
     assert "attribution" not in ask.predict({"texts": "one"}).json()["predictions"][0]
 
 
+def test_the_schema_tells_what_an_attribution_is() -> None:
+    from dataclasses import fields
+
+    from tunesmith.explanation.attribution import Attribution
+    from tunesmith.explanation.words import Word
+    from tunesmith.server.messages import AttributedWord, OnePrediction, WordsOfText
+
+    assert list(WordsOfText.model_fields) == [one.name for one in fields(Attribution)]
+    assert list(AttributedWord.model_fields) == [one.name for one in fields(Word)]
+    words = (Word("great😀", 0, 6, 0.5, "whole"), Word("ok", 7, 9, -0.25))
+    made = Attribution("ig", "joy", "great😀 ok", words, "logit", 1.0, 0.75, 0.01, 32).to_dict()
+    told = OnePrediction.model_validate({"id": None, "attribution": made}).attribution
+    assert told is not None and told.words[0].unknown == "whole" and told.words[1].unknown is None
+    assert told.model_dump() == {**made, "words": list(made["words"])}
+    schema = OnePrediction.model_json_schema()
+    assert "does not know" in schema["$defs"]["AttributedWord"]["properties"]["unknown"]["description"]
+
+
 def test_feedback_takes_one_kind_of_truth(ask: Asked) -> None:
     def tell(body: Any) -> httpx.Response:
         return ask("POST", "/v1/feedback", json=body, headers=KEY)

@@ -27,6 +27,10 @@ MAX_CHARS = 600
 LEVELS = 5
 """Shades of a word."""
 NAMES = {"ig": "integrated gradients", "occlusion": "occlusion", "random": "words in random order"}
+UNKNOWN = {
+    "whole": ", for the model does not know this word",
+    "part": ", for the model does not know a part of this word",
+}
 UNITS = {"logit": "of the logit", "probability": "of the probability", "value": "of the value"}
 
 
@@ -94,6 +98,8 @@ class Explanation:
 
     lead: str
     notes: tuple[str, ...]
+    has_unknown: bool
+    """Whether any word explained is one that the model does not know."""
     wrong: tuple[ExplainedRow, ...]
     wrong_title: str
     right: tuple[ExplainedRow, ...]
@@ -129,6 +135,7 @@ def explanation_of(view: RunView) -> Explanation | None:
     return Explanation(
         lead=_lead(facts, first),
         notes=tuple(_notes(facts)),
+        has_unknown=facts.get("unknown_words", 0) > 0,
         wrong=tuple(_row(one, view.task, near, pushed) for one in wrong.iter_rows(named=True)),
         wrong_title=_heading(off, wrong.height, num_off),
         right=tuple(_row(one, view.task, near, pushed) for one in right.iter_rows(named=True)),
@@ -197,6 +204,12 @@ def _notes(facts: Mapping[str, Any]) -> list[str]:
     if facts["truncated_rows"]:
         count = wording.counted(facts["truncated_rows"], "row")
         notes.append(f"{count} longer than the model reads: the rest has no colour.")
+    if facts.get("unknown_words"):
+        words, rows = wording.counted(facts["unknown_words"], "word"), wording.counted(facts["unknown_rows"], "row")
+        notes.append(
+            f"{words} in {rows} unknown to the model: its vocabulary cannot spell them. It read one sign for all, "
+            "or nothing, so the colour is that sign's; among the words of a label it is `[unknown]`."
+        )
     return notes
 
 
@@ -225,13 +238,16 @@ def _pieces(one: Mapping[str, Any]) -> list[Piece]:
     text, values = one["text"], one["values"]
     most = max((abs(value) for value in values), default=0.0)
     found, at = [], 0
-    for start, end, value in zip(one["starts"], one["ends"], values, strict=True):
+    unknown = one.get("unknown") or [None] * len(values)
+    for start, end, value, how in zip(one["starts"], one["ends"], values, unknown, strict=True):
         if end > MAX_CHARS:
             break
         found.append(Piece(text[at:start], "", ""))
         level = round(LEVELS * abs(value) / most) if most else 0
         tone = f"word {'for' if value > 0 else 'against'} level{level}" if level else ""
-        found.append(Piece(text[start:end], tone, wording.number(value, signed=True)))
+        tone += " unknown" if how else ""
+        title = wording.number(value, signed=True) + UNKNOWN.get(how, "")
+        found.append(Piece(text[start:end], tone.strip(), title))
         at = end
     # As it stands: what is between two words is a part of the text.
     found.append(Piece(text[at:MAX_CHARS] + ("…" if len(text) > MAX_CHARS else ""), "", ""))
