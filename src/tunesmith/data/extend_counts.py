@@ -25,8 +25,9 @@ class Fates:
     def __init__(self, fresh: Artifact, rows: pl.DataFrame) -> None:
         """``rows``: all that are kept, of old and new, in a split or out of scope."""
         self._facts = fresh.facts
-        self._kept = _as_read(rows)
-        kept_ids = set(rows["row_id"].to_list())
+        self._ids = rows["row_id"]
+        self._kept = _as_read(rows, self._ids)
+        kept_ids = set(self._ids.to_list())
         tables = {"removed": "removed.parquet", "quarantined": "quarantine.parquet"}
         read = {fate: pl.read_parquet(fresh.path / name) for fate, name in tables.items()}
         is_back = {fate: one["row_id"].is_in(kept_ids) & one["row_id"].is_not_null() for fate, one in read.items()}
@@ -37,7 +38,8 @@ class Fates:
 
     def remove(self, gone: pl.DataFrame, reason: str) -> None:
         """Count rows as removed for a reason; ``because_of``, where they have it, is the row that stands for them."""
-        gone = _as_read(gone)
+        # A row that was made leaves with the one it was made of.
+        gone = _as_read(gone, pl.concat([self._ids, gone["row_id"]]))
         if gone.is_empty():
             return
         self._added[reason] += gone.height
@@ -97,8 +99,14 @@ def _counted_as(reason: str, counts: Counter[str]) -> str:
     return max((one for one in counts if reason.startswith(one)), key=len, default=reason)
 
 
-def _as_read(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.filter(pl.col("parents").list.len().fill_null(0) == 0)
+def _as_read(rows: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
+    """The rows without those that augmentation made: such a row's one parent is another row, which stands in ``ids``.
+
+    Rows that were joined have a table's row among their parents, those that were redacted themselves: both were read.
+    """
+    parent = pl.col("parents").list.first()
+    is_of_another = (pl.col("parents").list.len() == 1) & (parent != pl.col("row_id")) & parent.is_in(ids.implode())
+    return rows.filter(~is_of_another.fill_null(False))
 
 
 def _of(frame: pl.DataFrame, source: str) -> int:

@@ -328,3 +328,30 @@ def test_rows_out_of_scope_stay_out_of_the_splits_and_are_counted(tmp_path: Path
     now = tables["outside"].join(was, on="row_id", how="inner")
     assert now.height == 10 and now["split"].to_list() == now["split_right"].to_list()
     assert sum(facts["extended"]["new"].values()) == 5 == tables["new"].height
+
+
+@pytest.mark.parametrize("parents", ["table", "own", "both"])
+def test_rows_that_were_joined_or_redacted_were_read_and_count(tmp_path: Path, parents: str) -> None:
+    """They have parents, as rows that augmentation made have; of those alone nobody read a record."""
+
+    def with_parents(splits: Artifact) -> Artifact:
+        of_table, own = pl.lit("table-7"), pl.col("row_id")
+        listed = {"table": pl.concat_list(of_table), "own": pl.concat_list(own), "both": pl.concat_list(own, of_table)}
+        for name in SPLITS:
+            path = splits.path / f"{name}.parquet"
+            pl.read_parquet(path).with_columns(listed[parents].alias("parents")).write_parquet(path)
+        return splits
+
+    before = with_parents(prepared(tmp_path / "a", {"desk": rows(40), "old": rows(10, 60)}))
+    train = pl.read_parquet(before.path / "train.parquet")
+    made = train.filter(source_id="desk").head(4)
+    made = made.with_columns(
+        parents=pl.concat_list("row_id"), row_id=pl.col("row_id") + "-m", text=pl.col("text") + " ok"
+    )
+    pl.concat([train, made]).write_parquet(before.path / "train.parquet")
+    fresh = with_parents(prepared(tmp_path / "b", {"desk": rows(44)}))
+    given = {"before": before, "splits": fresh}
+    facts = Extend(ExtendConfig(task="classify", without=("old",))).run(given, FakeContext(tmp_path / "c"))["splits"]
+    assert facts["by_source"]["desk"] == {"read": 44, "kept": 44, "removed": 0, "quarantined": 0}
+    assert facts["by_source"]["old"] == {"read": 10, "kept": 0, "removed": 10, "quarantined": 0}
+    assert facts["rows"]["kept"] == 44 and sum(facts["splits"].values()) == 44 + 4
