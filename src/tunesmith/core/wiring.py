@@ -63,7 +63,7 @@ _ROWS: list[Wire] = [
     _row("stage", "prepare", "data.prepare:Prepare", "data.prepare_config:PrepareConfig", "Cleans, checks and splits datasets", in_plan=True),
     _row("stage", "texts", "data.labelled_texts:LabelledTexts", "data.config:LabelledTextsConfig", "Takes the texts of divided rows, for pre-training without the test rows", in_plan=True),
     _row("stage", "unread", "data.unread:Unread", "data.extend_config:ExtendConfig", "Stands in for prepare where the rows of the model in production are all there is", in_plan=True),
-    _row("stage", "extend", "data.extend:Extend", "data.extend_config:ExtendConfig", "Joins new rows with those of the model in production", in_plan=True),
+    _row("stage", "extend", "data.extend:Extend", "data.extend_config:ExtendConfig", "Joins new rows with those of the model in production", in_plan=True, version=2),
     _row("stage", "base", "selection.pin:Base", "selection.config:BaseConfig", "Checks and pins the pre-trained model", in_plan=True),
     _row("stage", "registered", "selection.registered:Registered", "selection.config:RegisteredConfig", "Makes a registered model the base of another", is_heavy=True, in_plan=True),
     _row("stage", "select", "selection.select:Select", "selection.config:SelectConfig", "Ranks pre-trained models on the training rows", is_heavy=True),
