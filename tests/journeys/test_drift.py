@@ -138,6 +138,14 @@ def test_from_captured_answers_to_an_alert(
     assert signature == f"sha256={wanted}" and json.loads(body)["model"] == "tiny@1"
     page = Path(told["report"]).read_text("utf-8")
     assert "Alert: " in page and "RECHNUNG" in page and "<script" not in page
+    # The same, found again a moment later, is no second message; the page says so, and has the checks before.
+    assert main(["monitor", "tiny@production", *where, "--json"]) == 3
+    again = json.loads(capsys.readouterr().out)
+    assert again["webhook"] is None and len(Receiver.taken) == 1
+    assert any("the webhook was told of this at" in note for note in again["notes"])
+    page = Path(again["report"]).read_text("utf-8")
+    section = page[page.index('id="before"') :]
+    assert section.count("<tr>") == 4 and "Unseen words" in section and "not enough rows to tell" in section
     with open_session(home) as session:
         shown = {(one.name, one.labels.get("test")): one.value for one in gauges(session)}
     assert shown["tunesmith_monitor_alert", None] == 1.0

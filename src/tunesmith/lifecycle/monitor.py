@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,7 @@ import numpy as np
 
 from tunesmith.core.artifact import Artifact
 from tunesmith.core.errors import RecipeError, StoreError, TunesmithError
-from tunesmith.core.events import EventLog
-from tunesmith.lifecycle import observed
+from tunesmith.lifecycle import alerting, observed
 from tunesmith.lifecycle.observed import Observed
 from tunesmith.lifecycle.origin import recipe_of
 from tunesmith.lifecycle.registry import base_digest
@@ -24,7 +23,7 @@ from tunesmith.lifecycle.runner import Runner
 from tunesmith.lifecycle.session import Session
 from tunesmith.models.manifest import ModelManifest
 from tunesmith.models.manifests import read_manifest
-from tunesmith.monitoring.alerts import Alert, Delivery, causes, tell
+from tunesmith.monitoring.alerts import Alert, causes
 from tunesmith.monitoring.config import MonitorConfig, seconds_of
 from tunesmith.recipe.recipe import Recipe
 from tunesmith.reporting.drift_report import DriftView, write_drift_report
@@ -33,7 +32,7 @@ from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.store.files import make_folder, write_json
 from tunesmith.store.records import ModelVersion
 
-FOLDER, PAGE, LAST, EVENTS = "monitor", "monitor.html", "last.json", "events.jsonl"
+FOLDER, PAGE, LAST = "monitor", "monitor.html", "last.json"
 
 
 @dataclass(frozen=True)
@@ -252,27 +251,15 @@ def _told(
     folder = make_folder(_folder(session, model))
     facts = None if report is None else report.facts
     why = causes(facts, traffic, config)
-    page = folder / PAGE
     notes = list(facts["notes"]) if facts else [f"nothing was captured since {begin:%Y-%m-%d %H:%M} UTC: not enough"]
     notes += [] if found is None else found.notes
+    before = alerting.logged(folder)
+    told = alerting.told_lately(before, why, config.webhook, now, None if file is None else file.name)
+    notes += [] if told is None else [told]
+    performance: dict[str, Any] = {"rows": 0, "scores": [], "primary": None}
+    performance |= {} if facts is None else facts["performance"]
     checked = now.isoformat(timespec="seconds")
     since = None if begin is None else begin.isoformat(timespec="seconds")
-    view = DriftView(
-        model=model,
-        checked=checked,
-        since=since,
-        file=None if file is None else file.name,
-        rows={} if found is None else found.rows,
-        facts=facts,
-        causes=[asdict(one) for one in why],
-        traffic=traffic,
-        strangest=None if report is None else report.path / "strangest.parquet",
-        notes=notes,
-    )
-    write_drift_report(view, page)
-    rows = 0 if found is None else found.rows["looked_at"]
-    alert = Alert(model, session.workspace.project, checked, rows, why, str(page))
-    delivery = _alerted(session, config, alert, folder / EVENTS) if why else None
     monitored = Monitored(
         model=model,
         checked=checked,
@@ -282,23 +269,48 @@ def _told(
         causes=[asdict(one) for one in why],
         rows={} if found is None else found.rows,
         tests=[] if facts is None else [{k: v for k, v in one.items() if k != "picture"} for one in facts["tests"]],
-        performance={"rows": 0, "scores": [], "primary": None} if facts is None else dict(facts["performance"]),
+        performance=performance,
         traffic=traffic,
         notes=notes,
-        webhook=None if delivery is None else asdict(delivery),
-        report=str(page),
-        seconds=round(time.monotonic() - started, 1),
+        webhook=None,
+        report=str(folder / PAGE),
+        seconds=0.0,
     )
+    _write_page(monitored, report, alerting.checks(before), folder / PAGE)
+    alert = Alert(model, session.workspace.project, checked, monitored.rows.get("looked_at", 0), why, monitored.report)
+    is_tested = any(one["adjusted"] is not None for one in monitored.tests)
+    delivery = alerting.record(
+        session,
+        alert,
+        config.webhook,
+        folder,
+        file=None if file is None else file.name,
+        primary=performance["primary"],
+        is_tested=is_tested,
+        is_told=told is not None,
+    )
+    webhook, seconds = None if delivery is None else asdict(delivery), round(time.monotonic() - started, 1)
+    monitored = replace(monitored, webhook=webhook, seconds=seconds)
     write_json(folder / LAST, monitored.to_dict())
     return monitored
 
 
-def _alerted(session: Session, config: MonitorConfig, alert: Alert, events: Path) -> Delivery | None:
-    log = EventLog(events, session.listener)
-    try:
-        return tell(alert, config.webhook, emit=log.emit)
-    finally:
-        log.close()
+def _write_page(found: Monitored, report: Artifact | None, before: Sequence[Mapping[str, Any]], page: Path) -> None:
+    """Write the page of a check, with those before it."""
+    view = DriftView(
+        model=found.model,
+        checked=found.checked,
+        since=found.since,
+        file=None if found.file is None else Path(found.file).name,
+        rows=found.rows,
+        facts=None if report is None else report.facts,
+        causes=found.causes,
+        traffic=found.traffic,
+        strangest=None if report is None else report.path / "strangest.parquet",
+        notes=found.notes,
+        before=before,
+    )
+    write_drift_report(view, page)
 
 
 def _folder(session: Session, model: str) -> Path:

@@ -67,6 +67,9 @@ class WebhookConfig(Config):
     characters."""
     retries: Annotated[int, Field(ge=0, le=10, strict=True)] = 4
     """Further tries where the receiver does not answer with 2xx, each after a longer wait, 0 to 10. Default: 4."""
+    repeat: Duration = "1d"
+    """How long a cause that the receiver took is not told again, a number and m, h, d or w: a check every quarter of an
+    hour tells it once in that time, and a new cause at once. Default: 1d."""
     allow_private: bool = False
     """Whether the receiver may stand on this machine or in a private network. Default: false."""
 

@@ -31,6 +31,7 @@ NAMES = {
     "confidence": ("Confidence", "probability of the answer"),
     "predicted": ("Predicted values", "what the model answers"),
 }
+LIMITS = {"latency_p95_ms": "Latency", "failed": "Failed requests"}
 WORDS = {"changed": "changed", "too small to matter": "too small to matter", "not shown": "no change shown"}
 
 
@@ -49,6 +50,8 @@ class DriftView:
     traffic: Mapping[str, Any] | None
     strangest: Path | None
     notes: Sequence[str]
+    before: Sequence[Mapping[str, Any]] = ()
+    """Earlier checks, the newest first: `at`, `file`, `rows`, `is_tested`, names of `causes`, `score`."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,17 @@ def render(view: DriftView) -> str:
             traffic=_traffic(view.traffic),
             strangest=_strangest(view.strangest),
             limits=_limits(view.facts),
+            before=[_earlier(one) for one in view.before],
         )
     )
+
+
+def _earlier(one: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    """An earlier check: when, of what, how many texts, what it found, its score."""
+    names = [LIMITS.get(name) or (NAMES.get(name) or (metric(name), ""))[0] for name in one["causes"]]
+    score = f"{metric(one['score']['metric'])} {number(one['score']['value'])}" if one["score"] else ""
+    found = ", ".join(names) or ("no change shown" if one["is_tested"] else "not enough rows to tell")
+    return moment(one["at"]), one["file"] or "captured", count(one["rows"]), found, score
 
 
 def _headline(view: DriftView, tests: Sequence[Line]) -> str:

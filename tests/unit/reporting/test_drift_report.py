@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,22 @@ def test_an_alert_says_why_and_texts_do_not_act(tmp_path: Path) -> None:
     assert "Alert: 1 reason" in page and "length in characters: effect 0.40" in page
     assert "<script" not in page and "&lt;script&gt;" in page
     assert page.count('class="twin"') == 2 and "no change shown" in page
+
+
+def test_checks_before_are_a_table_of_what_each_found(tmp_path: Path) -> None:
+    score = {"metric": "f1_macro", "value": 0.5123}
+    now = {"at": "2026-11-21T11:45:00+00:00", "file": None, "rows": 1234, "is_tested": True}
+    before = [
+        {**now, "causes": ["digits", "f1_macro", "latency_p95_ms"], "score": score},
+        {**now, "file": HOSTILE, "rows": 40, "causes": [], "score": None},
+        {**now, "rows": 3, "is_tested": False, "causes": [], "score": None},
+    ]
+    page = render(replace(view(tmp_path, outcome("digits", 0.8)), before=before))
+    section = page[page.index('id="before"') :]
+    assert "Digits, Macro F1, Latency" in section and "1,234" in section and "Macro F1 0.512" in section
+    assert "no change shown" in section and "not enough rows to tell" in section
+    assert "&lt;script&gt;" in section and "<script" not in page
+    assert 'id="before"' not in render(view(tmp_path, outcome("digits", 0.8)))
 
 
 def test_not_enough_is_never_no_change(tmp_path: Path) -> None:
