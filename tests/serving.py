@@ -24,6 +24,7 @@ from tunesmith.core.errors import LedgerDown, StoreError
 from tunesmith.engines.batching import BatchOptions
 from tunesmith.lifecycle.deployment import Deployment, Deployments, IsStale, Observer, Served
 from tunesmith.lifecycle.model import Prediction
+from tunesmith.models.manifest import Rejection
 from tunesmith.server.auth import Caller, Door
 from tunesmith.server.instruments import Instruments
 from tunesmith.server.limits import Limits
@@ -42,6 +43,8 @@ class FakeModel:
     delay_s: float = 0.0
     task: str = "classify"
     labels: tuple[str, ...] = ("yes", "no")
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    rejection: Rejection | None = None
     batches: list[int] = field(default_factory=list)
     is_closed: bool = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ from tunesmith.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from tunesmith.lifecycle.language_model import LanguageModel
-    from tunesmith.lifecycle.model import Prediction
+    from tunesmith.lifecycle.model import Model, Prediction
     from tunesmith.lifecycle.predict_file import FileAnswers
 
 MOST_LABELS = 12
@@ -52,7 +53,7 @@ def predict(
             return
         answers = opened.predict(text)
         told = [{"text": one, **asdict(answer)} for one, answer in zip(text, answers, strict=True)]
-        screen.result(told, *(answered(one, answer) for one, answer in zip(text, answers, strict=True)))
+        screen.result(told, *(answered(one, answer, opened) for one, answer in zip(text, answers, strict=True)))
         return
     assert file is not None
     if out is None:
@@ -91,11 +92,10 @@ def _write(screen: Screen, model: LanguageModel, prompts: list[str], max_new_tok
     screen.result(told, *shown, *(Text(note, "yellow") for note in model.notes))
 
 
-def answered(text: str, answer: Prediction) -> Text:
-    """One text with its answer, in a line."""
+def answered(text: str, answer: Prediction, model: Model | None = None) -> Text:
+    """One text with its answer, in a line, and by which thresholds of the model it is so."""
     if answer.labels is not None:
-        given = [f"{figures.shown(label)} {answer.probabilities[label]:.2f}" for label in answer.labels]
-        told = [(" · ".join(given) or "no label", "bold")]
+        told = _labelled(answer, {} if model is None else model.thresholds)
     elif answer.values is not None:
         told = [(" · ".join(f"{name} {figures.score(one)}" for name, one in answer.values.items()), "bold")]
     elif answer.probability is None:
@@ -103,12 +103,30 @@ def answered(text: str, answer: Prediction) -> Text:
     elif answer.is_rejected:
         likely = max(answer.probabilities, key=lambda name: answer.probabilities[name])
         told = [(figures.shown(answer.label or "rejected"), "bold yellow")]
-        told.append((f"  not known; nearest is {figures.shown(likely)} {answer.probability:.2f}", ""))
+        why = ""
+        if model is not None and model.rejection is not None and answer.score is not None:
+            why = f" (score {figures.score(answer.score)}, from {figures.score(model.rejection.threshold)} on it is)"
+        told.append((f"  not known{why}; nearest is {figures.shown(likely)} {answer.probability:.2f}", ""))
     else:
         told = [(figures.shown(answer.label), "bold"), (f"  {answer.probability:.2f}", "")]
     if answer.num_truncated_tokens:
         told.append((f"  {figures.count(answer.num_truncated_tokens, 'token')} not read", "yellow"))
     return Text.assemble(*told, (f"  ← {figures.shown(text, 100)}", "dim"))
+
+
+def _labelled(answer: Prediction, thresholds: Mapping[str, float]) -> list[tuple[str, str]]:
+    """The labels given; where none is, the one that is the least below its threshold."""
+
+    def one(label: str) -> str:
+        since = f" (from {thresholds[label]:.2f})" if label in thresholds else ""
+        return f"{figures.shown(label)} {answer.probabilities[label]:.2f}{since}"
+
+    if answer.labels:
+        return [(" · ".join(map(one, answer.labels)), "bold")]
+    if not thresholds:
+        return [("no label", "bold")]
+    nearest = max(thresholds, key=lambda label: answer.probabilities[label] - thresholds[label])
+    return [("no label", "bold"), (f"  nearest is {one(nearest)}", "")]
 
 
 def _written(written: FileAnswers) -> Text:
@@ -124,10 +142,16 @@ def _written(written: FileAnswers) -> Text:
         most = dict(list(written.labels.items())[:MOST_LABELS])
         rest = len(written.labels) - len(most)
         lines.append(Text(f"  {figures.counts(most)}" + (f" · {rest} labels more" if rest else "")))
+    if written.thresholds:
+        told = written.thresholds.items()
+        given = [f"{figures.shown(label)} {'never' if one > 1 else f'{one:.2f}'}" for label, one in told]
+        rest = len(given) - MOST_LABELS
+        more = f" · {rest} labels more (--json)" if rest > 0 else ""
+        lines.append(Text(f"  labels are given from: {' · '.join(given[:MOST_LABELS])}{more}"))
     if written.num_rejected:
-        lines.append(
-            Text(f"  {figures.count(written.num_rejected, 'row')} rejected: the model does not know such texts")
-        )
+        below = "" if written.rejected_below is None else f" (score below {figures.score(written.rejected_below)})"
+        words = f"  {figures.count(written.num_rejected, 'row')} rejected: the model does not know such texts{below}"
+        lines.append(Text(words))
     if rows["empty"]:
         lines.append(Text(f"  {figures.count(rows['empty'], 'row')} without text: no prediction", "yellow"))
     if rows["refused"]:

@@ -18,6 +18,7 @@ from tunesmith.core.errors import StoreError, TunesmithError
 from tunesmith.engines.batching import Batcher, BatchOptions, Closed
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.lifecycle.staleness import Stale
+from tunesmith.models.manifest import Rejection
 from tunesmith.store.records import ModelVersion
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,14 @@ class Answers(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels it knows."""
+
+    @property
+    def thresholds(self) -> Mapping[str, float]:
+        """``tag``: the probability from which on each label is given; empty for any other task."""
+
+    @property
+    def rejection(self) -> Rejection | None:
+        """When a text is answered at all; None where every text is."""
 
     def as_learned(self, texts: Sequence[str]) -> list[str]:
         """The texts as the model reads them."""

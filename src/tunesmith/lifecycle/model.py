@@ -15,7 +15,7 @@ from tunesmith.lifecycle.language_model import LanguageModel
 from tunesmith.lifecycle.registry import base_digest, find_artifact
 from tunesmith.lifecycle.session import Session
 from tunesmith.models.language_manifest import LanguageManifest
-from tunesmith.models.manifest import ModelManifest
+from tunesmith.models.manifest import ModelManifest, Rejection
 from tunesmith.models.manifests import read_manifest
 from tunesmith.store.artifacts import ArtifactStore
 from tunesmith.texts.repair import repair_texts
@@ -62,9 +62,18 @@ class Model:
     def __init__(self, reference: str, manifest: ModelManifest, engine: Engine, key: bytes | None = None) -> None:
         self.reference, self.task, self.labels = reference, manifest.task, manifest.labels
         self.decision, self.targets = manifest.decision, tuple(manifest.targets)
+        thresholds = manifest.decision.thresholds or [0.5] * len(manifest.labels)
+        is_tag = manifest.task == "tag"
+        self.thresholds: dict[str, float] = dict(zip(manifest.labels, thresholds, strict=True)) if is_tag else {}
+        """``tag``: the probability from which on each label is given, above 1: never; empty for any other task."""
         self.scale = {name: {"mean": one.mean, "std": one.std} for name, one in manifest.targets.items()}
         self._repair, self._engine = manifest.repair, engine
         self._treatment = treatment_of(manifest.privacy, key)
+
+    @property
+    def rejection(self) -> Rejection | None:
+        """When a text is answered at all; None where every text is."""
+        return self.decision.reject
 
     @property
     def engine(self) -> Engine:
@@ -117,8 +126,7 @@ class Model:
             return Prediction(None, None, answer.values[0], {}, cut)
         probabilities = dict(zip(self.labels, answer.values, strict=True))
         if self.task == "tag":
-            wanted = zip(self.labels, self.decision.thresholds or [0.5] * len(self.labels), strict=True)
-            given = tuple(label for label, threshold in wanted if probabilities[label] >= threshold)
+            given = tuple(label for label, threshold in self.thresholds.items() if probabilities[label] >= threshold)
             return Prediction(None, None, None, probabilities, cut, labels=given)
         label: str | None = max(probabilities, key=probabilities.__getitem__)
         probability = probabilities[str(label)]

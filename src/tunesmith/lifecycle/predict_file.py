@@ -53,6 +53,10 @@ class FileAnswers:
     """read = predicted + empty + refused."""
     num_rejected: int
     """Predicted rows that the model does not know."""
+    thresholds: dict[str, float]
+    """Of several labels: the probability from which on each is given, above 1: never; empty for any other task."""
+    rejected_below: float | None
+    """The score below which a row is rejected; None where the model rejects none."""
     labels: dict[str, int]
     """How often each label was predicted; empty for numbers."""
     truncated_rows: int
@@ -218,7 +222,7 @@ def predict_file(
         why_text_column=how.why,
         added_columns=added,
         rows={"read": count.num_read, **{what: count.rows[what] for what in ("predicted", "empty", "refused")}},
-        num_rejected=count.rows["rejected"],
+        **_decided(model, count),
         labels=dict(count.labels.most_common()),
         truncated_rows=count.truncated_rows,
         num_truncated_tokens=count.num_truncated_tokens,
@@ -226,6 +230,15 @@ def predict_file(
         notes=_notes(table, model),
         seconds=round(time.monotonic() - started, 1),
     )
+
+
+def _decided(model: Model | LanguageModel, count: _Count) -> dict[str, Any]:
+    """How many rows were rejected, and by which thresholds rows are, and labels given."""
+    found: dict[str, Any] = {"num_rejected": count.rows["rejected"], "thresholds": {}, "rejected_below": None}
+    if not isinstance(model, LanguageModel):
+        found["thresholds"] = dict(model.thresholds)
+        found["rejected_below"] = None if model.rejection is None else model.rejection.threshold
+    return found
 
 
 def check_output(path: Path, out: Path) -> None:

@@ -117,7 +117,8 @@ class OnePrediction(Answer):
     probabilities: dict[str, float] | None = None
     """Probability by label."""
     labels: list[str] | None = None
-    """The labels given, where there may be several."""
+    """The labels given, where there may be several: those whose probability reaches their threshold, which
+    `GET /v1/models` tells."""
     value: float | None = None
     """The number, where the model answers one."""
     values: dict[str, float] | None = None
@@ -125,7 +126,7 @@ class OnePrediction(Answer):
     is_rejected: bool | None = None
     """Whether the model does not know such texts."""
     score: float | None = None
-    """Of a model that rejects: how surely it knows the text."""
+    """Of a model that rejects: how surely it knows the text, to be compared with `rejected_below`."""
     num_truncated_tokens: int = 0
     """Tokens of the text that the model could not read."""
     attribution: WordsOfText | None = None
@@ -139,6 +140,8 @@ class PredictAnswer(Answer):
     """Which version answered, as `name@version`."""
     predictions: list[OnePrediction]
     """One for each text."""
+    rejected_below: float | None = None
+    """Of a model that rejects: texts whose `score` is below this are; not there for any other."""
 
 
 class FeedbackAnswer(Answer):
@@ -163,6 +166,17 @@ class StaleModel(Answer):
     """What to do about it."""
 
 
+class RejectedTexts(Answer):
+    """Which texts a model does not answer."""
+
+    score: Literal["max_probability", "max_logit", "energy"]
+    """What a text's `score` is: the largest probability, the largest logit, or the log of their summed exponentials."""
+    threshold: float
+    """A text whose score is below this is rejected."""
+    label: str | None
+    """What a rejected text is called; null: it gets no label."""
+
+
 class ServedModel(Answer):
     """A model that answers here."""
 
@@ -174,6 +188,10 @@ class ServedModel(Answer):
     """classify, tag or regress."""
     labels: list[str]
     """The labels it knows."""
+    thresholds: dict[str, float] | None
+    """Of a model that gives several labels: a label is given where its probability is at least this; above 1: never."""
+    rejection: RejectedTexts | None
+    """Of a model that rejects texts it does not know; null where it answers every text."""
     digest: str
     """The model's own."""
     since: str

@@ -20,6 +20,7 @@ from tunesmith.governance.access import ALLOWED, Right
 from tunesmith.lifecycle.model import Prediction
 from tunesmith.lifecycle.session import open_session
 from tunesmith.lifecycle.staleness import Stale
+from tunesmith.models.manifest import Rejection
 from tunesmith.server.app import LOOPBACK, create_app
 from tunesmith.server.auth import Needs, needs
 from tunesmith.server.gate import OPEN
@@ -441,6 +442,29 @@ def test_attribution_comes_with_its_text(ask: Asked) -> None:
     told = ask.predict({"texts": ["two words", "one"], "attribution": True}).json()["predictions"]
     assert [one["attribution"] for one in told] == [[["two", 1.0], ["words", 1.0]], [["one", 1.0]]]
     assert "attribution" not in ask.predict({"texts": "one"}).json()["predictions"][0]
+
+
+def test_what_labels_are_given_by_is_told_of_the_model_and_a_rejecting_threshold_in_the_answer() -> None:
+    made: dict[int, FakeModel] = {}
+    ask = Asked(service_of([deployment("one", made)]))
+
+    def told() -> tuple[Any, Any, dict[str, Any]]:
+        [model] = ask("GET", "/v1/models", headers=KEY).json()["models"]
+        return model["thresholds"], model["rejection"], ask.predict({"texts": ["a", "b"]}).json()
+
+    thresholds, rejection, answer = told()
+    assert (thresholds, rejection) == (None, None)
+    assert list(answer) == ["model", "predictions"]
+    made[1].thresholds = {"yes": 0.25, "no": 1.5}
+    assert told()[0] == {"yes": 0.25, "no": 1.5}
+    made[1].rejection = Rejection(score="max_logit", threshold=3.25, label="other", keep=0.95)
+    _, rejection, answer = told()
+    assert rejection == {"score": "max_logit", "threshold": 3.25, "label": "other"}
+    assert answer["rejected_below"] == 3.25
+    assert "rejected_below" not in answer["predictions"][0]
+    schema = ask("GET", "/openapi.json", headers=KEY).json()["components"]["schemas"]
+    assert "rejected_below" in schema["PredictAnswer"]["properties"]
+    assert {"thresholds", "rejection"} <= set(schema["ServedModel"]["properties"])
 
 
 def test_the_schema_tells_what_an_attribution_is() -> None:

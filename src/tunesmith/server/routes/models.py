@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from tunesmith.lifecycle.deployment import Deployment
 from tunesmith.lifecycle.staleness import Stale
 from tunesmith.server.auth import caller_of, needs
-from tunesmith.server.messages import ServedModel, ServedModels, StaleModel
+from tunesmith.server.messages import RejectedTexts, ServedModel, ServedModels, StaleModel
 from tunesmith.server.routes.described import described
 from tunesmith.server.service import service_of
 
@@ -29,11 +29,16 @@ async def models(request: Request) -> ServedModels:
 
 def _shown(deployment: Deployment) -> ServedModel:
     served, problem = deployment.current, deployment.problem
+    rejection = served.model.rejection
     return ServedModel(
         model=deployment.reference,
         version=served.reference,
         task=served.model.task,
         labels=list(served.model.labels),
+        thresholds=dict(served.model.thresholds) or None,
+        rejection=None
+        if rejection is None
+        else RejectedTexts(score=rejection.score, threshold=rejection.threshold, label=rejection.label),
         digest=served.version.digest,
         since=datetime.fromtimestamp(served.since, UTC).isoformat(timespec="seconds"),
         problem=None if problem is None else problem.what,

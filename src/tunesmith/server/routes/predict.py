@@ -60,7 +60,9 @@ async def predict(request: Request) -> Response:
     told = [_told(one.prediction, id) for one, id in zip(answers, ids, strict=True)]
     if words is not None:
         told = [{**one, "attribution": word} for one, word in zip(told, words, strict=True)]
-    body = {"model": served.reference, "predictions": told}
+    body: dict[str, Any] = {"model": served.reference, "predictions": told}
+    if served.model.rejection is not None:
+        body["rejected_below"] = served.model.rejection.threshold
     return Response(_json(body), media_type="application/json")
 
 

@@ -95,6 +95,35 @@ def test_a_file_with_several_labels(session: Session, tagger: Model, tmp_path: P
     assert '"labels": "food|staff"' in (tmp_path / "out.jsonl").read_text()
 
 
+def test_it_is_told_from_where_labels_are_given_and_texts_answered(
+    session: Session, tagger: Model, rejecter: Model, scorer: Model, tmp_path: Path
+) -> None:
+    assert tagger.thresholds == {"food": 0.5, "staff": 0.6}
+    assert model({}, task="tag", labels=("a", "b")).thresholds == {"a": 0.5, "b": 0.5}
+    assert (rejecter.thresholds, scorer.thresholds, scorer.rejection, tagger.rejection) == ({}, {}, None, None)
+    assert rejecter.rejection is not None and rejecter.rejection.threshold == 3.0
+    path = write(tmp_path / "in.csv", "text\nboth\n")
+    told = predict_file(session, tagger, path, tmp_path / "tagged.csv")
+    assert (told.thresholds, told.rejected_below) == ({"food": 0.5, "staff": 0.6}, None)
+    told = predict_file(session, rejecter, write(tmp_path / "two.csv", "text\npizza\n"), tmp_path / "kept.csv")
+    assert (told.thresholds, told.rejected_below) == ({}, 3.0)
+
+
+def test_the_screen_says_how_far_an_answer_is_from_its_threshold(tagger: Model, rejecter: Model) -> None:
+    from tunesmith.cli.predict import answered
+
+    def shown(model: Model, text: str) -> str:
+        [answer] = model.predict([text])
+        return answered(text, answer, model).plain
+
+    assert shown(tagger, "both") == "food 0.50 (from 0.50) · staff 0.60 (from 0.60)  ← both"
+    assert shown(tagger, "none") == "no label  nearest is food 0.40 (from 0.50)  ← none"
+    assert shown(rejecter, "pizza") == (
+        "elsewhere  not known (score 1.000, from 3.000 on it is); nearest is card 0.60  ← pizza"
+    )
+    assert shown(rejecter, "card") == "card  0.90  ← card"
+
+
 def test_a_file_with_several_numbers(session: Session, scorer: Model, tmp_path: Path) -> None:
     predict_file(session, scorer, write(tmp_path / "in.csv", "text\ngood day\nbad day\n"), tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == ("text,predicted_V,predicted_A\ngood day,4,90\nbad day,2,120\n")
