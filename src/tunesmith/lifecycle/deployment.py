@@ -264,6 +264,8 @@ class Deployments:
                     log.error("the ledger is out of reach: %s", error)
                 self._problem = "the ledger is out of reach"
             else:
+                if self._problem is not None:
+                    log.info("the ledger is back")
                 self._problem, self._asked_at = None, self._clock()
 
     def _follow(self) -> None:

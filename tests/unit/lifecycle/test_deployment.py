@@ -79,7 +79,8 @@ def test_what_was_observed_is_written_at_the_end_even_where_that_fails() -> None
     assert one.close() and model.is_closed
 
 
-def test_a_silent_ledger_counts_as_out_of_reach_and_comes_back() -> None:
+def test_a_silent_ledger_counts_as_out_of_reach_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     now, may_answer, is_down = [0.0], threading.Event(), [False]
     asked = threading.Semaphore(0)
 
@@ -107,6 +108,8 @@ def test_a_silent_ledger_counts_as_out_of_reach_and_comes_back() -> None:
     for _ in range(3):
         assert asked.acquire(timeout=10)
     assert made.problem is None
+    said = [one.getMessage() for one in caplog.records if "ledger" in one.getMessage()]
+    assert said == ["the ledger is out of reach: no route", "the ledger is back"]
     assert made.close(10)
 
 
