@@ -136,7 +136,9 @@ def _figures(found: Attribution) -> Text:
 
 
 def _legend(found: list[Explained]) -> Text:
-    legend = Text.assemble(("green", "bold green"), " speaks for the answer, ", ("red", "bold red"), " against it")
+    is_number = any(one.attribution.unit == "value" for one in found)
+    up, down = (" raises the number, ", " lowers it") if is_number else (" speaks for the answer, ", " against it")
+    legend = Text.assemble(("green", "bold green"), up, ("red", "bold red"), down)
     if any(word.unknown for one in found for word in one.attribution.words):
         sign = "a word the model does not know, in whole or in part: it read a sign for anything unknown, or nothing"
         legend.append_text(Text.assemble("; ", ("underlined", "underline"), f": {sign}"))

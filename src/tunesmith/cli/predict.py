@@ -118,8 +118,8 @@ def _labelled(answer: Prediction, thresholds: Mapping[str, float]) -> list[tuple
     """The labels given; where none is, the one that is the least below its threshold."""
 
     def one(label: str) -> str:
-        since = f" (from {thresholds[label]:.2f})" if label in thresholds else ""
-        return f"{figures.shown(label)} {answer.probabilities[label]:.2f}{since}"
+        since = f" (from {_chance(thresholds[label])})" if label in thresholds else ""
+        return f"{figures.shown(label)} {_chance(answer.probabilities[label])}{since}"
 
     if answer.labels:
         return [(" · ".join(map(one, answer.labels)), "bold")]
@@ -127,6 +127,11 @@ def _labelled(answer: Prediction, thresholds: Mapping[str, float]) -> list[tuple
         return [("no label", "bold")]
     nearest = max(thresholds, key=lambda label: answer.probabilities[label] - thresholds[label])
     return [("no label", "bold"), (f"  nearest is {one(nearest)}", "")]
+
+
+def _chance(probability: float) -> str:
+    """A probability or a threshold, with as many digits as tell it from 0."""
+    return f"{probability:.2f}" if probability >= 0.01 or not probability else f"{probability:.2g}"
 
 
 def _written(written: FileAnswers) -> Text:
@@ -144,7 +149,7 @@ def _written(written: FileAnswers) -> Text:
         lines.append(Text(f"  {figures.counts(most)}" + (f" · {rest} labels more" if rest else "")))
     if written.thresholds:
         told = written.thresholds.items()
-        given = [f"{figures.shown(label)} {'never' if one > 1 else f'{one:.2f}'}" for label, one in told]
+        given = [f"{figures.shown(label)} {'never' if one > 1 else _chance(one)}" for label, one in told]
         rest = len(given) - MOST_LABELS
         more = f" · {rest} labels more (--json)" if rest > 0 else ""
         lines.append(Text(f"  labels are given from: {' · '.join(given[:MOST_LABELS])}{more}"))

@@ -76,6 +76,7 @@ class Explain:
             frame.write_parquet(folder / f"{name}.parquet")
         facts: Facts = {
             "task": self.config.task,
+            "targets": list(explainer.manifest.targets),
             "rows": len(chosen.targets),
             "num_wrong": sum(chosen.answers.is_off),
             "truncated_rows": sum(one.num_truncated_tokens > 0 for one in next(iter(found.values()))),

@@ -105,6 +105,18 @@ def test_without_unknown_words_nothing_is_said_of_them(tmp_path: Path) -> None:
     assert "for anything unknown" not in render(explained_view(tmp_path))
 
 
+def test_of_numbers_words_raise_or_lower_and_targets_are_named(tmp_path: Path) -> None:
+    view = explained_view(tmp_path)
+    assert "speaks for the answer" in render(view) and "raises the number" not in render(view)
+    view.made["explain"]["explanation"] |= {"targets": ["V", "A"]}
+    part = explanation_of(view)
+    assert part is not None and part.targets == ("V", "A")
+    numbers = replace(view, task="regress")
+    page = environment().get_template("explanation.html.j2").render(view=numbers, part=part)
+    assert "raises the number" in page and "speaks for the answer" not in page
+    assert "<dt>Model: V, A</dt>" in page and "<dt>Actual: V, A</dt>" in page
+
+
 def test_of_numbers_the_farthest_and_the_nearest_are_shown_and_how_many_there_are(tmp_path: Path) -> None:
     view = explained_view(tmp_path)
     [row, *_] = pl.read_parquet(tmp_path / "attributions.parquet").to_dicts()

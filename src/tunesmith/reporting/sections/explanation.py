@@ -98,6 +98,8 @@ class Explanation:
 
     lead: str
     notes: tuple[str, ...]
+    targets: tuple[str, ...]
+    """What the numbers of an answer are, in their order; empty where it is one, or labels."""
     has_unknown: bool
     """Whether any word explained is one that the model does not know."""
     wrong: tuple[ExplainedRow, ...]
@@ -135,6 +137,7 @@ def explanation_of(view: RunView) -> Explanation | None:
     return Explanation(
         lead=_lead(facts, first),
         notes=tuple(_notes(facts)),
+        targets=tuple(facts.get("targets", ())),
         has_unknown=facts.get("unknown_words", 0) > 0,
         wrong=tuple(_row(one, view.task, near, pushed) for one in wrong.iter_rows(named=True)),
         wrong_title=_heading(off, wrong.height, num_off),

@@ -118,6 +118,8 @@ def test_the_screen_says_how_far_an_answer_is_from_its_threshold(tagger: Model, 
 
     assert shown(tagger, "both") == "food 0.50 (from 0.50) · staff 0.60 (from 0.60)  ← both"
     assert shown(tagger, "none") == "no label  nearest is food 0.40 (from 0.50)  ← none"
+    rare = model({"x": (0.004, 0.2)}, task="tag", labels=("a", "b"), decision=Decision(thresholds=(0.0013, 1.5)))
+    assert shown(rare, "x") == "a 0.004 (from 0.0013)  ← x", "a threshold of 0.00 says nothing"
     assert shown(rejecter, "pizza") == (
         "elsewhere  not known (score 1.000, from 3.000 on it is); nearest is card 0.60  ← pizza"
     )
