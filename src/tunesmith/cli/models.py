@@ -90,7 +90,8 @@ def _head(card: ModelCard) -> list[RenderableType]:
     if version is not None:
         aliases = ", ".join(version["aliases"]) or "no alias"
         released = f"version {version['version']} ({aliases}), {version['created'][:16].replace('T', ' ')}"
-    answers = f"one of {card.labels} labels" if card.labels else "text" if is_language(card.task) else "a number"
+    labels = f"{'any' if card.task == 'tag' else 'one'} of {card.labels} labels"
+    answers = labels if card.labels else "text" if is_language(card.task) else "a number"
     base, trained = card.base, card.trained
     size = f", {base['num_parameters'] / 1e6:.1f} M parameters" if "num_parameters" in base else ""
     how = f"{trained['trainable']} on {figures.count(trained['rows'], 'row')}, {trained['epochs']:g} epochs"

@@ -43,7 +43,7 @@ _ALL = [
     Criterion("latency_p95_ms", "the time within which 95 % of single texts are answered", "cost", _EVERY, False),
     Criterion("size_mb", "the files needed to answer, in megabytes of 10⁶ bytes", "cost", _EVERY, False),
     Criterion("peak_mb", "the most memory used while answering, in megabytes of 10⁶ bytes", "cost", _EVERY, False),
-    Criterion("forgetting", "score lost on the champion's test rows; bits text added", "forgetting", _TEXTS | _EVERY),
+    Criterion("forgetting", "what is lost of what was known before", "forgetting", _TEXTS | _EVERY),
 ]  # fmt: skip
 
 CRITERIA: dict[str, Criterion] = {one.name: one for one in _ALL}
